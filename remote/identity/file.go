@@ -17,6 +17,13 @@ const (
 	publicFile secrecy = false // everybody
 )
 
+// ReadTrusted returns the contents of a file that decides who may do what: a configuration, for example. It is a
+// regular file of at most limit bytes. One that others than the user of this process and root can replace or
+// change is a *PermissionError; other errors are *fs.PathError. What was checked is what is read.
+func ReadTrusted(path string, limit int64) ([]byte, error) {
+	return readTrusted(path, publicFile, limit)
+}
+
 // readTrusted returns the contents of a regular file, of at most limit bytes, that nobody but the user of this
 // process and root can replace or change, nor read if it is secret. What was checked is what is read.
 func readTrusted(path string, secret secrecy, limit int64) ([]byte, error) {

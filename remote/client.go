@@ -1,0 +1,191 @@
+package remote
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"sync"
+
+	"rpipe/remote/wire"
+)
+
+// client is a connection to a daemon, and what the daemon has said of the
+// session on it.
+type client struct {
+	address string
+	wire    *wire.Conn
+
+	mu       sync.Mutex
+	phase    phase
+	session  *wire.Session
+	ends     []wire.End // by program
+	missing  int        // ENDs that have not come
+	message  wire.Message
+	listing  []wire.Listing
+	refusal  *RefusedError
+	answered chan struct{} // closed by ACCEPT, REFUSE, PROGRAMS
+	ended    chan struct{} // closed by the last END
+}
+
+type phase int
+
+const (
+	phaseIdle    phase = iota
+	phaseListing       // LIST was sent
+	phaseOpening       // OPEN was sent
+	phaseOpen          // ACCEPT came
+	phaseRunning       // START was sent
+)
+
+// transport closes the TCP connection at once: tls.Conn.Close would wait for
+// room to send an alert that means nothing here.
+type transport struct{ *tls.Conn }
+
+func (t transport) Close() error { return t.NetConn().Close() }
+
+func newClient(conn *tls.Conn, address string, o wire.Options) *client {
+	c := &client{address: address, wire: wire.NewConn(transport{conn}, o)}
+	c.wire.Start(c.handle)
+	return c
+}
+
+// handle takes the daemon's control frames.
+func (c *client) handle(f wire.Frame) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case f.Type == wire.TypeRefuse && c.phase <= phaseOpening:
+		r, err := wire.DecodeRefuse(f.Payload)
+		if err != nil {
+			return err
+		}
+		c.refusal = &RefusedError{Program: r.Program, Status: r.Status, Text: r.Text}
+		if c.phase != phaseOpening {
+			return c.refusal // of the connection: it comes before any question
+		}
+		c.phase = phaseIdle
+		close(c.answered)
+		return nil
+	case f.Type == wire.TypeAccept && c.phase == phaseOpening:
+		c.phase = phaseOpen
+		close(c.answered)
+		return nil
+	case f.Type == wire.TypePrograms && c.phase == phaseListing:
+		body, whole, err := c.message.Add(f)
+		if err != nil || !whole {
+			return err
+		}
+		if c.listing, err = wire.DecodePrograms(body); err != nil {
+			return err
+		}
+		c.phase = phaseIdle
+		close(c.answered)
+		return nil
+	case f.Type == wire.TypeEnd && c.phase == phaseRunning:
+		return c.handleEnd(f)
+	}
+	return &wire.ProtocolError{Problem: f.Type.String() + " out of place"}
+}
+
+func (c *client) handleEnd(f wire.Frame) error {
+	e, err := wire.DecodeEnd(f.Payload)
+	if err != nil {
+		return err
+	}
+	if e.Program >= len(c.ends) || c.ends[e.Program].Program >= 0 {
+		return &wire.ProtocolError{Problem: "END for no program, or the second one"}
+	}
+	c.ends[e.Program] = e
+	if c.missing--; c.missing > 0 {
+		return nil
+	}
+	if !c.session.Complete() {
+		return &wire.ProtocolError{Problem: "last END before EOF of the outputs"}
+	}
+	c.phase = phaseIdle
+	close(c.ended)
+	return nil
+}
+
+// ask sends frames that are answered and waits for the answer.
+func (c *client) ask(ctx context.Context, next phase, frames ...wire.Frame) error {
+	c.mu.Lock()
+	answered := make(chan struct{})
+	c.phase, c.answered, c.refusal = next, answered, nil
+	c.mu.Unlock()
+	for _, f := range frames {
+		if err := c.wire.Send(f); err != nil {
+			break // the read loop knows why
+		}
+	}
+	select {
+	case <-answered:
+	case <-c.wire.Done():
+		select {
+		case <-answered:
+		default:
+			return c.failure(ctx)
+		}
+	case <-ctx.Done():
+		c.wire.Close()
+		return dialError(ctx, c.address, errNoAnswer)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refusal != nil {
+		return c.refusal
+	}
+	return nil
+}
+
+var errNoAnswer = errors.New("it does not answer in time")
+
+// failure is why a connection ended before anything ran.
+func (c *client) failure(ctx context.Context) error {
+	err := c.wire.Err()
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		return refused
+	}
+	return dialError(ctx, c.address, err)
+}
+
+// list asks for the programs.
+func (c *client) list(ctx context.Context) ([]wire.Listing, error) {
+	if err := c.ask(ctx, phaseListing, wire.Frame{Type: wire.TypeList}); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.listing, nil
+}
+
+// open asks for a session and begins it.
+func (c *client) open(ctx context.Context, programs []Program) error {
+	frames, err := wire.Open{Programs: programs}.Frames()
+	if err != nil {
+		return &RefusedError{Status: wire.StatusDenied, Text: err.Error()}
+	}
+	c.mu.Lock()
+	c.ends = make([]wire.End, len(programs))
+	for i := range c.ends {
+		c.ends[i].Program = -1
+	}
+	c.missing = len(programs)
+	c.ended = make(chan struct{})
+	c.session = c.wire.Begin()
+	c.mu.Unlock()
+	if err := c.ask(ctx, phaseOpening, frames...); err != nil {
+		c.wire.End()
+		return err
+	}
+	return nil
+}
+
+// start lets the programs run.
+func (c *client) start() error {
+	c.mu.Lock()
+	c.phase = phaseRunning
+	c.mu.Unlock()
+	return c.wire.Send(wire.Frame{Type: wire.TypeStart})
+}

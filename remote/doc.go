@@ -1,0 +1,22 @@
+// Package remote runs programs on other hosts. [Cmd] has the shape of
+// [os/exec.Cmd]; a [Dialer] gives it connections to rpiped daemons, speaks for
+// the user's key and checks the hosts' keys.
+//
+// In go an address, argv and three streams; out come the program's bytes and
+// its [Result], or an error that says what is known: *[DialError] and
+// *[RefusedError] before anything ran, *[LostError] where the stream or the
+// status was cut, *[ExitError] for a program that failed. Success never rests
+// on an end of input: it is what the host's END frames say, after both outputs
+// were complete to the byte.
+//
+// A Cmd starts in two steps. Open dials, proves who we are and is accepted;
+// no program runs and no input is taken. Start runs the program. Whoever opened
+// a Cmd must Start and Wait for it, or Close it.
+//
+// The streams given to a Cmd stay the caller's: it closes none of them. Those
+// that are files are waited for with poll(2), so that a Cmd whose program has
+// ended takes no byte more and waits for nobody, and one whose reader has gone
+// notices before it writes.
+//
+// The package knows nothing of shells: an argv crosses the network as it is.
+package remote

@@ -1,0 +1,204 @@
+package serve
+
+import (
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"rpipe/remote/wire"
+)
+
+// conn is one caller's connection.
+type conn struct {
+	server *Server
+	tls    *tls.Conn
+	wire   *wire.Conn
+	caller string
+	log    *slog.Logger
+
+	requests chan request // has room for the one that may be outstanding
+
+	mu      sync.Mutex
+	busy    bool         // a request is being answered
+	message wire.Message // an OPEN that is not whole yet
+	session *session     // accepted, until its END is due
+}
+
+// request is an OPEN, or LIST where open is nil.
+type request struct {
+	open *wire.Open
+}
+
+// transport closes the TCP connection at once: tls.Conn.Close would wait for
+// room to send an alert that means nothing here.
+type transport struct{ *tls.Conn }
+
+func (t transport) Close() error { return t.NetConn().Close() }
+
+func newConn(s *Server, tlsConn *tls.Conn, caller string, log *slog.Logger) *conn {
+	return &conn{
+		server:   s,
+		tls:      tlsConn,
+		caller:   caller,
+		log:      log,
+		requests: make(chan request, 1),
+		wire: wire.NewConn(transport{tlsConn}, wire.Options{
+			Role:        wire.Server,
+			IdleTimeout: s.IdleTimeout,
+			DeadTimeout: s.DeadTimeout,
+			Budget:      s.budget,
+		}),
+	}
+}
+
+// run answers requests until the connection ends, or the server drains and none
+// is under way.
+func (c *conn) run() {
+	defer c.wire.Close()
+	c.wire.Start(c.handle)
+	first := time.NewTimer(c.server.FirstFrameTimeout)
+	defer first.Stop()
+	for {
+		select {
+		case r := <-c.requests:
+			first.Stop()
+			if r.open == nil {
+				c.list()
+			} else {
+				c.open(*r.open)
+			}
+		case <-first.C:
+			c.log.Warn("no request in time")
+			return
+		case <-c.wire.Done():
+			var broken *wire.ProtocolError
+			if errors.As(c.wire.Err(), &broken) {
+				c.log.Warn("connection ended", "error", broken)
+			}
+			return
+		case <-c.server.draining:
+			return
+		}
+	}
+}
+
+// handle takes the caller's control frames. It does not block.
+func (c *conn) handle(f wire.Frame) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch f.Type {
+	case wire.TypeOpen:
+		if c.busy {
+			return outOfPlace(f)
+		}
+		body, whole, err := c.message.Add(f)
+		if err != nil || !whole {
+			return err
+		}
+		open, err := wire.DecodeOpen(body)
+		if err != nil {
+			return err
+		}
+		c.ask(request{&open})
+		return nil
+	case wire.TypeList:
+		if c.busy || c.message.Partial() {
+			return outOfPlace(f)
+		}
+		c.ask(request{})
+		return nil
+	case wire.TypeStart:
+		if c.session == nil || !c.session.allow() {
+			return outOfPlace(f)
+		}
+		return nil
+	case wire.TypeSignal:
+		name, err := wire.DecodeSignal(f.Payload)
+		if err != nil {
+			return err
+		}
+		if c.session != nil { // else it came too late
+			c.session.group.signal(name)
+		}
+		return nil
+	}
+	return outOfPlace(f)
+}
+
+func outOfPlace(f wire.Frame) error {
+	return &wire.ProtocolError{Problem: f.Type.String() + " out of place"}
+}
+
+// ask hands a request to run. c.mu is held.
+func (c *conn) ask(r request) {
+	c.busy = true
+	c.requests <- r
+}
+
+// answered lets the next request come, which the caller may send as soon as it
+// has the last frame of the answer.
+func (c *conn) answered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy, c.session = false, nil
+}
+
+// send sends the frames of an answer. What cannot be sent shows in wire.Done.
+func (c *conn) send(frames ...wire.Frame) {
+	for _, f := range frames {
+		if c.wire.Send(f) != nil {
+			return
+		}
+	}
+}
+
+func (c *conn) list() {
+	var list []wire.Listing
+	for _, p := range c.server.Programs.List(c.caller) {
+		list = append(list, wire.Listing{Name: p.Name, Summary: p.Summary})
+	}
+	frames, err := wire.ProgramsFrames(list)
+	c.answered()
+	if err != nil {
+		c.log.Error("cannot list the programs", "error", err)
+		c.wire.Drop()
+		return
+	}
+	c.send(frames...)
+}
+
+// open accepts or refuses a session, and runs it.
+func (c *conn) open(o wire.Open) {
+	start := time.Now()
+	log := c.log.With("programs", commandLines(o.Programs))
+	s, index, err := newSession(c, o)
+	if err != nil {
+		c.answered()
+		var r *Refusal
+		if !errors.As(err, &r) {
+			r = refuse(int(wire.StatusBusy), "%v", err)
+		}
+		log.Warn("refused", "status", r.Status, "reason", r.Reason)
+		c.send(wire.Refuse{Program: index, Status: wire.Status(r.Status), Text: r.Reason}.Frame())
+		return
+	}
+	c.mu.Lock()
+	c.session = s
+	c.mu.Unlock()
+	c.send(wire.Frame{Type: wire.TypeAccept})
+	ends, err := s.run()
+	c.answered()
+	c.wire.End()
+	s.close()
+	log = log.With("duration", time.Since(start))
+	if err != nil {
+		log.Warn("session lost", "error", err)
+		return
+	}
+	log.Info("session", "ends", endLines(ends), "in", ends[0].In, "out", ends[len(ends)-1].Out)
+	for _, e := range ends {
+		c.send(e.Frame())
+	}
+}

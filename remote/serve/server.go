@@ -1,0 +1,318 @@
+package serve
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"rpipe/remote"
+	"rpipe/remote/identity"
+	"rpipe/remote/wire"
+)
+
+// ErrServerClosed is what Serve returns after Shutdown or Close.
+var ErrServerClosed = errors.New("server closed")
+
+// Limits that a Server has where its fields are 0.
+const (
+	DefaultFirstFrameTimeout = 10 * time.Second
+	DefaultMemory            = 256 << 20
+	maxUnidentified          = 256 // connections whose caller is not known yet
+)
+
+// Callers says who a key belongs to. It may be called concurrently.
+type Callers interface {
+	Caller(key ssh.PublicKey) (name string, ok bool)
+}
+
+// Server runs programs for callers. Its fields must not change after Serve. Its
+// methods may be called concurrently.
+type Server struct {
+	// Key is the host key, Callers are those who may come in, Programs is what
+	// they may run. All are required.
+	Key      *identity.Key
+	Callers  Callers
+	Programs Table
+	// Log takes one line for each session, and one for each connection that
+	// was turned away; nil discards them.
+	Log *slog.Logger
+	// MaxSessions bounds the sessions at one time; 0 is DefaultMaxSessions.
+	MaxSessions int
+	// Memory bounds the growth of all windows together, in bytes; 0 is
+	// DefaultMemory.
+	Memory int64
+	// FirstFrameTimeout bounds the time from accept to the first request; 0 is
+	// DefaultFirstFrameTimeout.
+	FirstFrameTimeout time.Duration
+	// IdleTimeout and DeadTimeout are those of wire.Options.
+	IdleTimeout, DeadTimeout time.Duration
+
+	once         sync.Once
+	log          *slog.Logger
+	budget       *wire.Budget
+	unidentified chan struct{}
+	draining     chan struct{}
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	conns     map[net.Conn]struct{}
+	sessions  int
+	closed    bool
+	wg        sync.WaitGroup // connections
+}
+
+func (s *Server) init() {
+	s.once.Do(func() {
+		s.log = s.Log
+		if s.log == nil {
+			s.log = slog.New(slog.DiscardHandler)
+		}
+		if s.MaxSessions == 0 {
+			s.MaxSessions = DefaultMaxSessions
+		}
+		if s.Memory == 0 {
+			s.Memory = DefaultMemory
+		}
+		if s.FirstFrameTimeout == 0 {
+			s.FirstFrameTimeout = DefaultFirstFrameTimeout
+		}
+		s.budget = wire.NewBudget(s.Memory)
+		s.unidentified = make(chan struct{}, maxUnidentified)
+		s.draining = make(chan struct{})
+		s.listeners = make(map[net.Listener]struct{})
+		s.conns = make(map[net.Conn]struct{})
+	})
+}
+
+// Serve accepts connections on ln, and closes it in the end. It blocks, and
+// returns ErrServerClosed after Shutdown or Close, else why ln failed. It may be
+// called for several listeners.
+func (s *Server) Serve(ln net.Listener) error {
+	s.init()
+	defer ln.Close()
+	config, err := identity.ServerConfig(s.Key)
+	if err != nil {
+		return err
+	}
+	config.DynamicRecordSizingDisabled = true // for throughput
+	if !s.listen(ln) {
+		return ErrServerClosed
+	}
+	pause := time.Duration(0)
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			if s.isDraining() {
+				return ErrServerClosed
+			}
+			// Too many open files, say: like net/http, try again.
+			if temporary, ok := err.(interface{ Temporary() bool }); ok && temporary.Temporary() {
+				pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+				s.log.Error("cannot accept a connection", "error", err, "again_in", pause)
+				select {
+				case <-time.After(pause):
+				case <-s.draining:
+				}
+				continue
+			}
+			return err
+		}
+		pause = 0
+		s.accept(conn, config)
+	}
+}
+
+// Addrs returns the addresses of the listeners that Serve has taken.
+func (s *Server) Addrs() []net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var addrs []net.Addr
+	for ln := range s.listeners {
+		addrs = append(addrs, ln.Addr())
+	}
+	return addrs
+}
+
+// Shutdown stops listening, refuses new sessions, closes connections without
+// one, and waits for those under way; when ctx is done it ends them as Close
+// does, and returns the context's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.drain()
+	done := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		s.Close()
+		<-done
+		return ctx.Err()
+	}
+}
+
+// Close ends everything at once: processes are killed, and their callers see a
+// loss. It returns when nothing is left.
+func (s *Server) Close() error {
+	s.drain()
+	s.mu.Lock()
+	s.closed = true
+	for conn := range s.conns {
+		conn.Close()
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+	return nil
+}
+
+func (s *Server) drain() {
+	s.init()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.draining:
+		return
+	default:
+	}
+	close(s.draining)
+	for ln := range s.listeners {
+		ln.Close()
+	}
+}
+
+func (s *Server) isDraining() bool {
+	select {
+	case <-s.draining:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Server) listen(ln net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.isDraining() {
+		return false
+	}
+	s.listeners[ln] = struct{}{}
+	return true
+}
+
+// accept registers a connection before its goroutine starts, so that Close
+// misses none.
+func (s *Server) accept(tcp net.Conn, config *tls.Config) {
+	select {
+	case s.unidentified <- struct{}{}:
+	default:
+		s.log.Warn("too many connections whose caller is not known yet", "peer", tcp.RemoteAddr())
+		tcp.Close()
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		<-s.unidentified
+		tcp.Close()
+		return
+	}
+	s.conns[tcp] = struct{}{}
+	s.wg.Go(func() {
+		defer func() {
+			tcp.Close()
+			s.mu.Lock()
+			delete(s.conns, tcp)
+			s.mu.Unlock()
+		}()
+		s.serve(tcp, config)
+	})
+}
+
+// serve makes sure who the caller is, and answers requests.
+func (s *Server) serve(tcp net.Conn, config *tls.Config) {
+	log := s.log.With("peer", tcp.RemoteAddr())
+	remote.Tune(tcp)
+	conn := tls.Server(tcp, config)
+	caller, err := s.identify(conn, log)
+	<-s.unidentified
+	if err != nil {
+		return
+	}
+	c := newConn(s, conn, caller, log.With("caller", caller))
+	c.run()
+}
+
+var errTurnedAway = errors.New("turned away")
+
+// identify returns the caller's name, or has told the peer why not. The deadline
+// that it leaves on the connection ends with the first request.
+func (s *Server) identify(conn *tls.Conn, log *slog.Logger) (string, error) {
+	deadline := time.Now().Add(s.FirstFrameTimeout)
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	if err := identity.Handshake(ctx, conn); err != nil {
+		log.Warn("handshake failed", "error", err)
+		return "", errTurnedAway
+	}
+	key, err := identity.PeerKey(conn.ConnectionState())
+	if err != nil {
+		log.Warn("handshake failed", "error", err)
+		return "", errTurnedAway
+	}
+	if name, ok := s.Callers.Caller(key); ok {
+		return name, nil
+	}
+	log.Warn("unauthorised", "key", identity.Fingerprint(key))
+	s.turnAway(conn, deadline, wire.Refuse{
+		Status: wire.StatusIdentity,
+		Text:   "key " + identity.Fingerprint(key) + " is not in the host's authorized_keys",
+	})
+	return "", errTurnedAway
+}
+
+// turnAway sends a refusal of the connection. It then reads what the peer has
+// sent until that closes: a TCP connection closed with data unread is reset, and
+// the refusal lost.
+func (s *Server) turnAway(conn *tls.Conn, deadline time.Time, r wire.Refuse) {
+	_ = conn.SetDeadline(deadline)
+	if wire.WriteFrame(conn, r.Frame()) != nil {
+		return
+	}
+	_ = conn.CloseWrite()
+	buf := make([]byte, 4096)
+	for limit := 1 << 20; limit > 0; {
+		n, err := conn.NetConn().Read(buf)
+		if err != nil {
+			return
+		}
+		limit -= n
+	}
+}
+
+// reserve takes the place of a session, or says why there is none.
+func (s *Server) reserve() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.isDraining():
+		return refuse(int(wire.StatusBusy), "this host is about to stop")
+	case s.sessions >= s.MaxSessions:
+		return refuse(int(wire.StatusBusy), "%d sessions are under way, the most that this host runs", s.sessions)
+	}
+	s.sessions++
+	return nil
+}
+
+func (s *Server) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sessions--
+}
