@@ -1,0 +1,87 @@
+// Package commandline is what the commands share: how their arguments are
+// parsed, what a usage error looks like, and where their files are.
+//
+// A usage error exits with 2, as a shell's does, and --help and --version with 0;
+// the library's own status for either is never seen.
+package commandline
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/alecthomas/kong"
+)
+
+// ExitUsage is the exit status for arguments that make no sense.
+const ExitUsage = 2
+
+// Parse fills in grammar, a pointer to a struct with kong's tags that may use
+// vars, from args. It
+// returns a nil context where the program has nothing more to do, with the
+// status to exit with: 0 after --help and --version, which go to stdout, and
+// ExitUsage after an error, which goes to stderr.
+func Parse(grammar any, name, description string, args []string, stdout, stderr io.Writer, vars kong.Vars) (*kong.Context, int) {
+	exited := false
+	k, err := kong.New(grammar,
+		kong.Name(name),
+		kong.Description(description),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { exited = true }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 80}),
+		vars.CloneWith(kong.Vars{"version": name + " " + Version()}),
+	)
+	if err != nil { // a mistake in grammar
+		fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		return nil, ExitUsage
+	}
+	ctx, err := k.Parse(args)
+	if exited {
+		return nil, 0
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n%s: %s --help tells more\n", name, err, name, name)
+		return nil, ExitUsage
+	}
+	return ctx, 0
+}
+
+// Version returns the version of the module that this program was built from,
+// "devel" where that is not known.
+func Version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "devel"
+}
+
+// Folder returns rpipe's own folder among the user's configuration:
+// $XDG_CONFIG_HOME/rpipe, where that variable is an absolute path, as the XDG
+// Base Directory Specification asks for, else ~/.config/rpipe, and on Windows
+// %AppData%\rpipe. The folder may not exist.
+func Folder() (string, error) {
+	base := os.Getenv("XDG_CONFIG_HOME")
+	if filepath.IsAbs(base) {
+		return filepath.Join(base, "rpipe"), nil
+	}
+	if runtime.GOOS == "windows" {
+		dir, err := os.UserConfigDir()
+		return filepath.Join(dir, "rpipe"), err
+	}
+	home, err := os.UserHomeDir()
+	return filepath.Join(home, ".config", "rpipe"), err
+}
+
+// Report writes err to w as the command's own message, with the next step on a
+// line of its own where the error has a method Hint.
+func Report(w io.Writer, name string, err error) {
+	fmt.Fprintf(w, "%s: %v\n", name, err)
+	var hinter interface{ Hint() string }
+	if errors.As(err, &hinter) && hinter.Hint() != "" {
+		fmt.Fprintf(w, "%s: %s\n", name, hinter.Hint())
+	}
+}

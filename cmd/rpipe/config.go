@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"rpipe/cmd/internal/commandline"
+	"rpipe/remote/identity"
+)
+
+// config is config.toml.
+type config struct {
+	// Hosts says where a host is that the script calls by this name. A name
+	// without an entry goes to the resolver.
+	Hosts map[string]struct {
+		Address string `toml:"address"`
+	} `toml:"hosts"`
+}
+
+// configError is a configuration that cannot be used.
+type configError struct {
+	file    string
+	problem string
+}
+
+func (e *configError) Error() string   { return e.file + ": " + e.problem }
+func (e *configError) ExitStatus() int { return commandline.ExitUsage }
+
+// loadConfig reads the configuration. Only a file that was named must exist.
+func (c *command) loadConfig() (*config, error) {
+	file, err := inFolder(c.Config, "config.toml")
+	if err != nil {
+		return nil, err
+	}
+	const limit = 1 << 20
+	text, err := identity.ReadTrusted(file, limit)
+	var unsafe *identity.PermissionError
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && c.Config == "":
+		return &config{}, nil
+	case errors.As(err, &unsafe):
+		return nil, err
+	case err != nil:
+		return nil, &configError{file, "cannot read it: " + innermost(err).Error()}
+	}
+	var cfg config
+	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&cfg); err != nil {
+		return nil, &configError{file, tomlProblem(err)}
+	}
+	for name, host := range cfg.Hosts {
+		if host.Address == "" {
+			return nil, &configError{file, fmt.Sprintf("host %q has no address: write address = \"HOST:PORT\"", name)}
+		}
+	}
+	return &cfg, nil
+}
+
+// resolve is remote.Dialer.Resolve.
+func (c *config) resolve(_ context.Context, host string) (string, error) {
+	return c.Hosts[host].Address, nil
+}
+
+// tomlProblem says what is wrong, and where, with the lines around it.
+func tomlProblem(err error) string {
+	var unknown *toml.StrictMissingError
+	if errors.As(err, &unknown) {
+		row, col := unknown.Errors[0].Position()
+		return fmt.Sprintf("line %d, column %d: unknown key: a host is [hosts.NAME] with address = \"HOST:PORT\"\n%s", row, col, unknown.Errors[0].String())
+	}
+	var wrong *toml.DecodeError
+	if errors.As(err, &wrong) {
+		row, col := wrong.Position()
+		return fmt.Sprintf("line %d, column %d: %v\n%s", row, col, wrong, wrong.String())
+	}
+	return err.Error()
+}
+
+// inFolder returns named, or where that is empty the file in rpipe's own folder.
+func inFolder(named, file string) (string, error) {
+	if named != "" {
+		return named, nil
+	}
+	folder, err := commandline.Folder()
+	return filepath.Join(folder, file), err
+}
+
+// innermost leaves out the path of an error that was told already.
+func innermost(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"rpipe/parser"
+	"rpipe/remote"
+	"rpipe/remote/identity"
+)
+
+// dialer makes connections as the flags say.
+func (c *command) dialer() (*remote.Dialer, error) {
+	cfg, err := c.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	return &remote.Dialer{Identify: c.identify, Resolve: cfg.resolve}, nil
+}
+
+// hostAddress parses HOST of a flag: a host, or host:port, with or without the @.
+func hostAddress(flag, host string) (parser.Address, error) {
+	address, err := parser.ParseAddress("@" + strings.TrimPrefix(host, "@"))
+	if err != nil || !address.IsService() {
+		return address, usageError(fmt.Sprintf("%s takes a host, or host:port, not %q", flag, host))
+	}
+	return address, nil
+}
+
+// list prints the programs that the user may run on a host.
+func (c *command) list(ctx context.Context) error {
+	host, err := hostAddress("--list", c.List)
+	if err != nil {
+		return err
+	}
+	d, err := c.dialer()
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	programs, err := d.List(ctx, host.Host, host.Port)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	for _, p := range programs {
+		line := harmless(p.Name)
+		if p.Summary != "" {
+			line += "\t" + harmless(p.Summary)
+		}
+		fmt.Fprintln(w, line)
+	}
+	return w.Flush()
+}
+
+// harmless quotes what a host says if it could do something to a terminal.
+func harmless(s string) string {
+	quoted := fmt.Sprintf("%+q", s)
+	if inner := quoted[1 : len(quoted)-1]; inner != s {
+		if q := fmt.Sprintf("%q", s); q[1:len(q)-1] != s {
+			return q
+		}
+	}
+	return s
+}
+
+// wrongFingerprint is a host whose key is not the one that was named.
+type wrongFingerprint struct {
+	host, got, want string
+}
+
+func (e *wrongFingerprint) Error() string {
+	return fmt.Sprintf("%s has the key %s, not %s: nothing was recorded", e.host, e.got, e.want)
+}
+func (e *wrongFingerprint) ExitStatus() int { return 77 }
+func (e *wrongFingerprint) Hint() string {
+	return "ask the host's administrator for what rpiped fingerprint prints there"
+}
+
+// trust records the key of a host.
+func (c *command) trust(ctx context.Context) error {
+	host, err := hostAddress("--trust", c.Trust)
+	if err != nil {
+		return err
+	}
+	want := ""
+	if len(c.Words) > 0 {
+		want = c.Words[0]
+		if !strings.HasPrefix(want, "SHA256:") {
+			return usageError(fmt.Sprintf("%q is not a fingerprint: it begins with SHA256:", want))
+		}
+	}
+	hosts, err := c.hosts()
+	if err != nil {
+		return err
+	}
+	d, err := c.dialer()
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	knownAs, key, err := d.HostKey(ctx, host.Host, host.Port)
+	if err != nil {
+		return err
+	}
+	fingerprint := identity.Fingerprint(key)
+	if want != "" && want != fingerprint {
+		return &wrongFingerprint{host: c.Trust, got: fingerprint, want: want}
+	}
+	if err := hosts.Add(knownAs, key); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.stdout, "%s %s\n", knownAs, fingerprint)
+	if want == "" {
+		fmt.Fprintf(c.stderr, "rpipe: recorded without proof: compare it with what rpiped fingerprint prints on the host\n")
+	}
+	return nil
+}

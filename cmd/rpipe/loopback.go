@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+
+	"rpipe/remote"
+	"rpipe/remote/identity"
+	"rpipe/remote/serve"
+)
+
+// loopback plays hosts: each name that is dialled gets a daemon of its own, on a
+// port of 127.0.0.1, which lets one key in that nobody else has.
+type loopback struct {
+	key     *identity.Key // of every daemon
+	caller  *identity.Key
+	callers *identity.AuthorizedKeys
+
+	mu      sync.Mutex
+	daemons map[string]*daemon // by host; nil after close
+}
+
+// daemon is one host.
+type daemon struct {
+	server  *serve.Server
+	address string
+	served  chan struct{}
+}
+
+func newLoopback() (*loopback, error) {
+	key, err := identity.Generate()
+	if err != nil {
+		return nil, err
+	}
+	caller, err := identity.Generate()
+	if err != nil {
+		return nil, err
+	}
+	callers, err := identity.NewAuthorizedKeys(map[string]ssh.PublicKey{"loopback": caller.PublicKey()})
+	if err != nil {
+		return nil, err
+	}
+	return &loopback{key: key, caller: caller, callers: callers, daemons: make(map[string]*daemon)}, nil
+}
+
+// dialer makes connections to the daemons, whatever the host and the port.
+func (l *loopback) dialer() *remote.Dialer {
+	return &remote.Dialer{Key: l.caller, Hosts: l, Dial: l.dial}
+}
+
+// Check implements remote.HostKeys.
+func (l *loopback) Check(_ string, key ssh.PublicKey) error {
+	if identity.Fingerprint(key) != l.key.Fingerprint() {
+		return errors.New("somebody else answers on the port of an embedded daemon")
+	}
+	return nil
+}
+
+// dial connects to the daemon that plays the host of address, which it starts if
+// need be.
+func (l *loopback) dial(ctx context.Context, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	d, err := l.daemon(strings.ToLower(host))
+	if err != nil {
+		return nil, err
+	}
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, "tcp", d.address)
+}
+
+func (l *loopback) daemon(host string) (*daemon, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.daemons == nil {
+		return nil, net.ErrClosed
+	}
+	if d := l.daemons[host]; d != nil {
+		return d, nil
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon{
+		server:  &serve.Server{Key: l.key, Callers: l.callers, Programs: serve.AnyProgram{}},
+		address: ln.Addr().String(),
+		served:  make(chan struct{}),
+	}
+	go func() {
+		defer close(d.served)
+		_ = d.server.Serve(ln) // until close
+	}()
+	l.daemons[host] = d
+	return d, nil
+}
+
+// close ends the daemons and what they run.
+func (l *loopback) close() {
+	l.mu.Lock()
+	daemons := l.daemons
+	l.daemons = nil
+	l.mu.Unlock()
+	for _, d := range daemons {
+		d.server.Close()
+		<-d.served
+	}
+	l.key.Close()
+	l.caller.Close()
+}

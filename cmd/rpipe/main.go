@@ -1,0 +1,146 @@
+// Command rpipe runs shell pipelines whose stages may be on other hosts.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"rpipe/cmd/internal/commandline"
+)
+
+const description = `Runs a shell script whose commands may be on other hosts:
+
+  rpipe 'cat log | @a:grep err | sort | @b:uniq -c'
+
+@HOST:PROGRAM is a program that rpiped exposes on HOST; @HOST:PORT:PROGRAM names its port, 7747 otherwise. Everything else is the shell that you know, with pipefail on.
+
+Exit status: 0 all is well; N of the rightmost stage that failed; 2 usage or syntax; 69 a host could not be reached; 76 a stage was lost; 77 identity refused; 124 --timeout; 126 refused; 127 no such program; 128+N killed by signal N.`
+
+// grammar is the command line.
+type grammar struct {
+	// Words are the script and its parameters: what follows the script belongs to
+	// it, flags too.
+	Words []string `arg:"" optional:"" passthrough:"partial" name:"script" help:"The script, and its parameters: $1 and so on; with -c, $0 and then those, as for sh."`
+
+	Command bool `short:"c" help:"SCRIPT is followed by $0, as for sh -c."`
+	File    bool `short:"f" help:"SCRIPT is the name of a file, - for standard input."`
+
+	Config     string  `placeholder:"FILE" help:"Addresses of hosts. Default: config.toml in ~/.config/rpipe."`
+	Identity   string  `placeholder:"KEY" help:"Who you are: a private key file; for a key in ssh-agent a .pub file, SHA256:..., or agent:COMMENT. Default: identity in ~/.config/rpipe."`
+	KnownHosts string  `placeholder:"FILE" help:"The host keys that you trust. Default: known_hosts in ~/.config/rpipe."`
+	Timeout    seconds `placeholder:"TIME" help:"End everything after this time, as in 90, 1.5s, 10m: status 124."`
+	Loopback   bool    `help:"Play every host in this process, on 127.0.0.1, with the programs on PATH: to try a pipeline."`
+	Verbose    bool    `short:"v" help:"Tell how each stage ended."`
+
+	List   string `placeholder:"HOST" help:"List the programs that you may run on HOST."`
+	Trust  string `placeholder:"HOST" help:"Record the host key of HOST, given its fingerprint (SHA256:...) only that one."`
+	Keygen bool   `help:"Make your key, and print the line for authorized_keys of the hosts."`
+
+	Version kong.VersionFlag `help:"Print the version."`
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run does what the arguments say and returns the exit status.
+func run(args []string, stdin, stdout, stderr *os.File) int {
+	var g grammar
+	parsed, status := commandline.Parse(&g, "rpipe", description, args, stdout, stderr, nil)
+	if parsed == nil {
+		return status
+	}
+	if err := g.check(); err != nil {
+		commandline.Report(stderr, "rpipe", err)
+		return commandline.ExitUsage
+	}
+	ctx, stop := untilSignal(context.Background())
+	defer stop()
+	if g.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = untilTimeout(ctx, time.Duration(g.Timeout))
+		defer cancel()
+	}
+	c := &command{grammar: g, stdin: stdin, stdout: stdout, stderr: stderr}
+	if err := c.do(ctx); err != nil {
+		return c.exitStatus(err)
+	}
+	return 0
+}
+
+// check finds flags that make no sense together.
+func (g *grammar) check() error {
+	modes := 0
+	for _, on := range []bool{g.List != "", g.Trust != "", g.Keygen} {
+		if on {
+			modes++
+		}
+	}
+	switch {
+	case modes > 1:
+		return usageError("--list, --trust and --keygen are for one at a time")
+	case modes == 0 && len(g.Words) == 0:
+		return usageError("a script is missing: rpipe 'cat log | @host:grep err'")
+	case g.Trust != "" && len(g.Words) > 1, modes == 1 && g.Trust == "" && len(g.Words) > 0:
+		return usageError("too many arguments")
+	case g.Command && g.File:
+		return usageError("-c and -f exclude each other: SCRIPT is a text or a file")
+	}
+	return nil
+}
+
+// usageError is a command line that makes no sense.
+type usageError string
+
+func (e usageError) Error() string   { return string(e) }
+func (e usageError) ExitStatus() int { return commandline.ExitUsage }
+func (e usageError) Hint() string    { return "rpipe --help tells more" }
+
+// command is one run of rpipe.
+type command struct {
+	grammar
+	stdin, stdout, stderr *os.File
+}
+
+// do does what the flags ask for.
+func (c *command) do(ctx context.Context) error {
+	switch {
+	case c.Keygen:
+		return c.keygen()
+	case c.Trust != "":
+		return c.trust(ctx)
+	case c.List != "":
+		return c.list(ctx)
+	}
+	return c.script(ctx)
+}
+
+// seconds is a time span on the command line: a number of seconds, as timeout(1)
+// takes it, or a number with a unit, as Go's.
+type seconds time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *seconds) UnmarshalText(text []byte) error {
+	d, err := time.ParseDuration(string(text))
+	if err != nil {
+		d, err = time.ParseDuration(string(text) + "s")
+	}
+	if err != nil || d <= 0 {
+		return fmt.Errorf("%q is not a time: write 90, 1.5s or 10m", text)
+	}
+	*s = seconds(d)
+	return nil
+}
+
+// readAll reads a script of a size that is one.
+func readAll(r io.Reader, name string) ([]byte, error) {
+	const limit = 64 << 20
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && len(b) > limit {
+		err = fmt.Errorf("%s: longer than %d bytes: is it a script?", name, limit)
+	}
+	return b, err
+}

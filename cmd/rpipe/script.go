@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"rpipe/cmd/internal/commandline"
+	"rpipe/parser"
+	"rpipe/pipeline"
+	"rpipe/remote"
+)
+
+// syntaxError is a script that cannot be run.
+type syntaxError struct{ err error }
+
+func (e *syntaxError) Error() string   { return e.err.Error() }
+func (e *syntaxError) Unwrap() error   { return e.err }
+func (e *syntaxError) ExitStatus() int { return commandline.ExitUsage }
+
+// script runs the script.
+func (c *command) script(ctx context.Context) error {
+	name, zero, params, source, err := c.source()
+	if err != nil {
+		return err
+	}
+	prog, err := parser.Parse(name, source)
+	if err != nil {
+		return &syntaxError{err}
+	}
+	dialer, end, err := c.scriptDialer()
+	if err != nil {
+		return err
+	}
+	defer end()
+	opts := pipeline.Options{
+		Stdin:    c.stdin,
+		Stdout:   c.stdout,
+		Stderr:   c.stderr,
+		Name:     zero,
+		Params:   params,
+		Dialer:   dialer,
+		Terminal: hasTerminal(),
+		Diagnose: func(e *pipeline.StageError) { commandline.Report(c.stderr, "rpipe", e) },
+	}
+	if c.File && c.Words[0] == "-" {
+		opts.Stdin = nil // the script was there
+	}
+	if c.Verbose {
+		opts.StageDone = c.tell
+	}
+	return pipeline.Run(ctx, prog, opts)
+}
+
+// source returns the script, its name for messages, $0 and its parameters.
+func (c *command) source() (name, zero string, params []string, text []byte, err error) {
+	script, params := c.Words[0], c.Words[1:]
+	switch {
+	case c.File && script == "-":
+		text, err = readAll(c.stdin, "standard input")
+		return "standard input", "rpipe", params, text, err
+	case c.File:
+		text, err = readScript(script)
+		return script, script, params, text, err
+	case c.Command && len(params) > 0:
+		return "script", params[0], params[1:], []byte(script), nil
+	}
+	return "script", "rpipe", params, []byte(script), nil
+}
+
+func readScript(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, &noScript{file, innermost(err)}
+	}
+	defer f.Close()
+	text, err := readAll(f, file)
+	if err != nil {
+		return nil, &noScript{file, innermost(err)}
+	}
+	return text, nil
+}
+
+// noScript is a file that cannot be read: 127 if there is none, else 126, as for
+// sh (POSIX, sh, EXIT STATUS).
+type noScript struct {
+	file string
+	err  error
+}
+
+func (e *noScript) Error() string { return fmt.Sprintf("cannot read the script %q: %v", e.file, e.err) }
+func (e *noScript) Unwrap() error { return e.err }
+func (e *noScript) ExitStatus() int {
+	if errors.Is(e.err, os.ErrNotExist) {
+		return 127
+	}
+	return 126
+}
+
+// scriptDialer returns the dialer, and the function that ends it.
+func (c *command) scriptDialer() (*remote.Dialer, func(), error) {
+	if !c.Loopback {
+		d, err := c.dialer()
+		if err != nil {
+			return nil, nil, err
+		}
+		return d, func() {
+			d.Close()
+			if d.Key != nil {
+				d.Key.Close()
+			}
+		}, nil
+	}
+	hosts, err := newLoopback()
+	if err != nil {
+		return nil, nil, err
+	}
+	d := hosts.dialer()
+	return d, func() {
+		d.Close()
+		hosts.close()
+	}, nil
+}
+
+// tell is the report of a stage that --verbose asks for.
+func (c *command) tell(r pipeline.StageReport) {
+	end := fmt.Sprintf("status %d", r.Status)
+	if !r.Ran {
+		end = "did not run"
+	}
+	fmt.Fprintf(c.stderr, "rpipe: line %d: stage %d %s: %s, %v", r.Line, r.Stage, r.Text, end, r.Elapsed.Round(time.Millisecond))
+	for _, result := range r.Results {
+		fmt.Fprintf(c.stderr, ", %d bytes in, %d out, %v cpu", result.In, result.Out, (result.User + result.System).Round(time.Millisecond))
+	}
+	fmt.Fprintln(c.stderr)
+}
+
+// exitStatus tells what was not told yet of why a run failed, and returns its
+// status.
+func (c *command) exitStatus(err error) int {
+	var stage *pipeline.StageError
+	var exit *pipeline.ExitError
+	var sig signalCause
+	switch {
+	case errors.As(err, &exit) && exit.Err == nil: // a command's own status
+	case errors.As(err, &sig): // whoever sent it knows
+	case errors.As(err, &exit) && errors.As(err, &stage): // Diagnose told
+	default:
+		commandline.Report(c.stderr, "rpipe", err)
+	}
+	return pipeline.ExitStatus(err)
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"rpipe/remote/identity"
+	"rpipe/remote/serve"
+)
+
+// checkCommand says whether serve would start.
+type checkCommand struct {
+	configFlag
+}
+
+// Run implements the command.
+func (c *checkCommand) Run(o *output) error {
+	config, err := c.load(false)
+	if err != nil {
+		return err
+	}
+	if _, err := config.Table(); err != nil {
+		return err
+	}
+	authorized, err := callers(config)
+	if err != nil {
+		return err
+	}
+	key, err := hostKey(config)
+	if err != nil {
+		return err
+	}
+	defer key.Close()
+	o.printf("%s: %s, %s, host key %s\n", config.File,
+		count(len(config.Programs), "program"), count(authorized.Len(), "authorised key"), key.Fingerprint())
+	return nil
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// keygenCommand makes the host key where the configuration wants it, or beside
+// where the configuration would be.
+type keygenCommand struct {
+	configFlag
+}
+
+// Run implements the command. A key that exists is never overwritten.
+func (c *keygenCommand) Run(o *output) error {
+	path, err := c.path()
+	if err != nil {
+		return err
+	}
+	config, err := serve.Load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		config = defaultConfig(path)
+	} else if err != nil {
+		return err
+	}
+	key, err := identity.Generate()
+	if err != nil {
+		return err
+	}
+	defer key.Close()
+	if err := key.WriteFile(config.HostKey, "rpiped"); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return &missing{err: err, hint: "it is kept: rpiped fingerprint prints its fingerprint"}
+		}
+		return err
+	}
+	o.printf("host key: %s\nfingerprint: %s\n", config.HostKey, key.Fingerprint())
+	fmt.Fprintf(o.stderr, "rpiped: callers record this host with: rpipe --trust HOST %s\n", key.Fingerprint())
+	return nil
+}
+
+// fingerprintCommand prints what callers compare.
+type fingerprintCommand struct {
+	configFlag
+}
+
+// Run implements the command.
+func (c *fingerprintCommand) Run(o *output) error {
+	config, err := c.load(true)
+	if err != nil {
+		return err
+	}
+	key, err := hostKey(config)
+	if err != nil {
+		return err
+	}
+	defer key.Close()
+	o.printf("%s\n", key.Fingerprint())
+	return nil
+}

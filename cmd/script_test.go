@@ -1,0 +1,283 @@
+//go:build unix
+
+package cmd_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// bin is the folder of the built commands.
+var bin string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	var err error
+	if bin, err = os.MkdirTemp("", "rpipe-bin-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(bin)
+	build := exec.Command("go", "build", raceFlag, "-o", bin, "./rpipe", "./rpiped", "../examples/count")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v: %v\n%s", build, err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// TestScripts runs testdata/script: what users see of the built commands. Each
+// has a home of its own, with these commands besides testscript's:
+//
+//	status N COMMAND...   runs COMMAND, which must exit with N
+//	daemon NAME [FLAG...] starts rpiped on a free port, as README says: with
+//	                      NAME/rpiped.toml, or with --any where there is none; the
+//	                      user's key is made, let in, and the host trusted as NAME
+//	strike NAME SIGNAL    sends a signal to a daemon
+//	ended NAME [STATUS]   waits for a daemon that was told to end
+//	log NAME REGEXP       waits for a line of the daemon's log
+//	process FILE          fails if the process whose number is in FILE is alive
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup:               setupScript,
+		Condition:           condition,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"status":  cmdStatus,
+			"daemon":  cmdDaemon,
+			"strike":  cmdStrike,
+			"ended":   cmdEnded,
+			"log":     cmdLog,
+			"process": cmdProcess,
+		},
+	})
+}
+
+// condition knows [tool:NAME]: whether a program can be run. With RPIPE_TEST_ALL
+// set everything must be there, so that nothing is skipped.
+func condition(cond string) (bool, error) {
+	name, ok := strings.CutPrefix(cond, "tool:")
+	if !ok {
+		return false, fmt.Errorf("unknown condition %q", cond)
+	}
+	if os.Getenv("RPIPE_TEST_ALL") == "1" {
+		return true, nil
+	}
+	_, err := exec.LookPath(name)
+	return err == nil, nil
+}
+
+// daemonsKey is under which a script's daemons are kept.
+type daemonsKey struct{}
+
+// daemon is a running rpiped.
+type daemon struct {
+	cmd     *exec.Cmd
+	address string
+	exited  chan struct{} // closed when the log is at its end and the process reaped
+
+	mu  sync.Mutex
+	log []string
+	new *sync.Cond // a line of log, or the end
+	end bool
+}
+
+func setupScript(env *testscript.Env) error {
+	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+	env.Setenv("XDG_CONFIG_HOME", "")
+	env.Setenv("SSH_AUTH_SOCK", "")
+	env.Setenv("PATH", bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	env.Setenv("EXAMPLES", examples())
+	env.Values[daemonsKey{}] = make(map[string]*daemon)
+	// Key files must be in folders that nobody else can write.
+	for _, dir := range []string{env.WorkDir, filepath.Join(env.WorkDir, "home")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		if err := os.Chmod(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func examples() string {
+	dir, err := filepath.Abs("../examples")
+	if err != nil {
+		panic(err)
+	}
+	return dir
+}
+
+func cmdStatus(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status N COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		got = exit.ExitCode()
+	case err != nil:
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("status %d, want %d", got, want)
+	}
+}
+
+func daemons(ts *testscript.TestScript) map[string]*daemon {
+	return ts.Value(daemonsKey{}).(map[string]*daemon)
+}
+
+var listening = regexp.MustCompile(`msg=listening address=(\S+) key=(\S+)`)
+
+func cmdDaemon(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: daemon NAME [FLAG...]")
+	}
+	name, flags := args[0], args[1:]
+	folder := ts.MkAbs(name)
+	config := filepath.Join(folder, "rpiped.toml")
+	ts.Check(os.MkdirAll(folder, 0o700))
+	ts.Check(os.Chmod(folder, 0o700))
+	if info, err := os.Stat(config); err != nil || info.Size() == 0 {
+		ts.Check(os.WriteFile(config, nil, 0o600))
+		flags = append(flags, "--any")
+	}
+	if _, err := os.Stat(filepath.Join(folder, "host_key")); err != nil {
+		ts.Check(ts.Exec("rpiped", "keygen", "--config", config))
+	}
+	home := filepath.Join(ts.Getenv("HOME"), ".config", "rpipe")
+	if _, err := os.Stat(filepath.Join(home, "identity")); err != nil {
+		ts.Check(ts.Exec("rpipe", "--keygen"))
+	}
+	authorized := filepath.Join(folder, "authorized_keys")
+	if _, err := os.Stat(authorized); err != nil {
+		public, err := os.ReadFile(filepath.Join(home, "identity.pub"))
+		ts.Check(err)
+		ts.Check(os.WriteFile(authorized, public, 0o600))
+	}
+	d := startDaemon(ts, append([]string{"--config", config, "--listen", "127.0.0.1:0"}, flags...))
+	daemons(ts)[name] = d
+	line := d.await(listening)
+	if line == nil {
+		ts.Fatalf("rpiped ended before it listened:\n%s", strings.Join(d.log, "\n"))
+	}
+	d.address = line[1]
+	var hosts strings.Builder
+	for name, d := range daemons(ts) {
+		fmt.Fprintf(&hosts, "[hosts.%s]\naddress = %q\n", name, d.address)
+	}
+	ts.Check(os.WriteFile(filepath.Join(home, "config.toml"), []byte(hosts.String()), 0o600))
+	ts.Check(ts.Exec("rpipe", "--trust", name, line[2]))
+	_, port, _ := strings.Cut(line[1], ":")
+	ts.Setenv(strings.ToUpper(name)+"_PORT", port)
+}
+
+func startDaemon(ts *testscript.TestScript, args []string) *daemon {
+	cmd := exec.Command(filepath.Join(bin, "rpiped"), args...)
+	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "TMPDIR="+ts.Getenv("TMPDIR"))
+	cmd.Dir = ts.Getenv("WORK")
+	stderr, err := cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	d := &daemon{cmd: cmd, exited: make(chan struct{})}
+	d.new = sync.NewCond(&d.mu)
+	go func() {
+		defer close(d.exited)
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			d.mu.Lock()
+			d.log = append(d.log, lines.Text())
+			d.mu.Unlock()
+			d.new.Broadcast()
+		}
+		_ = cmd.Wait()
+		d.mu.Lock()
+		d.end = true
+		d.mu.Unlock()
+		d.new.Broadcast()
+	}()
+	ts.Defer(func() {
+		_ = cmd.Process.Signal(syscall.SIGCONT)
+		_ = cmd.Process.Kill()
+		<-d.exited
+		ts.Logf("log of rpiped:\n%s", strings.Join(d.log, "\n"))
+	})
+	return d
+}
+
+// await waits for a line of the log, and returns its submatches, or nil when the
+// daemon has ended without it.
+func (d *daemon) await(line *regexp.Regexp) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := 0; ; {
+		for ; i < len(d.log); i++ {
+			if m := line.FindStringSubmatch(d.log[i]); m != nil {
+				return m
+			}
+		}
+		if d.end {
+			return nil
+		}
+		d.new.Wait()
+	}
+}
+
+func cmdLog(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: log NAME REGEXP")
+	}
+	d := daemons(ts)[args[0]]
+	if d.await(regexp.MustCompile(args[1])) == nil {
+		ts.Fatalf("no line of the log matches %q", args[1])
+	}
+}
+
+func cmdStrike(ts *testscript.TestScript, neg bool, args []string) {
+	signals := map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT}
+	if neg || len(args) != 2 || signals[args[1]] == 0 {
+		ts.Fatalf("usage: strike NAME KILL|TERM|STOP|CONT")
+	}
+	ts.Check(daemons(ts)[args[0]].cmd.Process.Signal(signals[args[1]]))
+}
+
+func cmdEnded(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: ended NAME [STATUS]")
+	}
+	d := daemons(ts)[args[0]]
+	<-d.exited
+	if got := strconv.Itoa(d.cmd.ProcessState.ExitCode()); len(args) > 1 && got != args[1] {
+		ts.Fatalf("rpiped exited with %s, want %s", got, args[1])
+	}
+}
+
+func cmdProcess(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: process FILE")
+	}
+	pid := strings.TrimSpace(ts.ReadFile(args[0]))
+	state, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err == nil && !strings.Contains(string(state), ") Z ") {
+		ts.Fatalf("process %s is alive: %s", pid, state)
+	}
+}

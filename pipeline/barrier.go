@@ -1,0 +1,101 @@
+package pipeline
+
+import (
+	"context"
+	"sync"
+)
+
+// A barrier is the first phase of a pipeline's start. The stages that may need a
+// host meet there: each comes to the point where its host has accepted it, or
+// has refused; or it leaves, because it turned out to need none, has ended, or
+// is about to do something that another stage may have to be running for. When
+// none is on its way any more the pipeline decides, once.
+type barrier struct {
+	met     chan struct{} // closed when no stage is on its way any more
+	decided chan struct{} // closed by decide
+
+	mu       sync.Mutex
+	onTheWay int
+	start    bool // the decision
+}
+
+// newBarrier returns a barrier for a number of stages; 0 is one that is met.
+func newBarrier(stages int) *barrier {
+	b := &barrier{met: make(chan struct{}), decided: make(chan struct{}), onTheWay: stages}
+	if stages == 0 {
+		close(b.met)
+	}
+	return b
+}
+
+// decide lets the stages go on, or not. It is called once.
+func (b *barrier) decide(start bool) {
+	b.start = start
+	close(b.decided)
+}
+
+func (b *barrier) arrive() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.onTheWay--; b.onTheWay == 0 {
+		close(b.met)
+	}
+}
+
+// A ticket is the place of one stage at a barrier. A nil ticket is that of a
+// stage which has none: it never waits.
+type ticket struct {
+	barrier *barrier
+	once    sync.Once
+	refused *verdict // set before the barrier is met, or never
+}
+
+// refuse counts the stage in as one that its host has refused. It returns false
+// if the stage has left before: then others may run already.
+func (t *ticket) refuse(v *verdict) (in bool) {
+	if t != nil {
+		t.once.Do(func() {
+			t.refused, in = v, true
+			t.barrier.arrive()
+		})
+	}
+	return in
+}
+
+// refusal returns the refusal of the stage, or nil, when the barrier is met.
+func (t *ticket) refusal() *verdict {
+	if t == nil {
+		return nil
+	}
+	return t.refused
+}
+
+// leave counts the stage out. Only the first leave or await of a ticket counts.
+func (t *ticket) leave() {
+	if t != nil {
+		t.once.Do(t.barrier.arrive)
+	}
+}
+
+// await counts the stage in and waits for the decision. It returns true when the
+// stage shall go on, false when the pipeline is not started or the context is
+// done. A stage that has left goes on.
+func (t *ticket) await(ctx context.Context) bool {
+	if t == nil {
+		return true
+	}
+	left := true
+	t.once.Do(func() {
+		left = false
+		t.barrier.arrive()
+	})
+	if left {
+		return ctx.Err() == nil
+	}
+	select {
+	case <-t.barrier.decided:
+		return t.barrier.start
+	case <-ctx.Done():
+		return false
+	}
+}

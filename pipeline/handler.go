@@ -1,0 +1,159 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"mvdan.cc/sh/v3/interp"
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// call is the interpreter's CallHandler: it sees every simple command after its
+// expansion.
+func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
+	if isInternal(ctx) || isMark(args[0]) {
+		return args, nil
+	}
+	sh, hc := shellOf(ctx), interp.HandlerCtx(ctx)
+	sh.at.Store(&hc.Pos)
+	sh.commands.Add(1)
+	x.noteFIFOs(args)
+	if !sh.stage.calls(ctx, hc.Pos, args) {
+		return exitWith(causeStatus(context.Cause(ctx))), nil
+	}
+	if lost := x.readsCut(sh, hc); lost != nil {
+		return exitWith(lost.status), nil
+	}
+	switch args[0] {
+	case "echo", "printf", "pwd", "type", "dirs", "times", "help":
+		// The interpreter ignores the errors of its writes.
+		if f, ok := hc.Stdout.(*os.File); ok && readerGone(ctx, f) {
+			return exitWith(statusPipe), nil
+		}
+	case "read", "mapfile", "readarray":
+		// Its reads cannot be ended where the file is a blocking one.
+		if f, ok := hc.Stdin.(*os.File); ok {
+			awaitInput(ctx, f)
+			if lost := x.readsCut(sh, hc); lost != nil {
+				return exitWith(lost.status), nil
+			}
+		}
+	}
+	return args, nil
+}
+
+// readsCut returns the failure of the lost command, if there is one, where the
+// input of this command ends or will end. Its shell must not go on, nor what reads
+// its output.
+func (x *execution) readsCut(sh *shell, hc interp.HandlerContext) *verdict {
+	if !x.hunter.anyCut() {
+		return nil
+	}
+	lost := x.hunter.cutBy(pipeOf(hc.Stdin))
+	if lost != nil {
+		_ = sh.failed(lost)
+		x.cutOff(sh, hc, lost)
+	}
+	return lost
+}
+
+// exitWith returns the command that ends a shell.
+func exitWith(status int) []string { return []string{"exit", strconv.Itoa(status)} }
+
+func isMark(name string) bool { return name != "" && name[0] == 0 }
+
+// exec is the interpreter's ExecHandler: it runs what is neither a function nor a
+// builtin.
+func (x *execution) exec(ctx context.Context, args []string) error {
+	sh, hc := shellOf(ctx), interp.HandlerCtx(ctx)
+	if isMark(args[0]) {
+		return x.mark(ctx, sh, hc, args)
+	}
+	if !x.commands.enter() {
+		return context.Cause(ctx) // the script has ended
+	}
+	defer x.commands.leave()
+	defer unblockFIFOs(x.tempDir, args)
+	var err error
+	if isAddress(args[0]) {
+		err = x.runRemote(ctx, sh, hc, args)
+	} else {
+		err = x.runLocal(ctx, sh, hc, args)
+	}
+	var es interp.ExitStatus
+	if errors.As(err, &es) && es == statusPipe && x.plan.leaves(hc.Pos) {
+		return nil
+	}
+	return err
+}
+
+// leaves reports whether the command at pos is a stage of a pipeline of the
+// interpreter with a stage behind it. When SIGPIPE ends it, its reader has left,
+// which pipefail there must not take for a failure.
+func (p *plan) leaves(pos syntax.Pos) bool {
+	s := p.stages[pos]
+	return s != nil && s.file == nil && !s.last
+}
+
+// mark runs one of the commands that a plan has put into the script.
+func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContext, args []string) error {
+	switch args[0] {
+	case markPipeline:
+		i, err := strconv.Atoi(args[1])
+		if err != nil {
+			return err
+		}
+		return x.runPipeline(ctx, sh, hc, x.plan.pipelines[i])
+	case markStatuses:
+		if args[1] != fresh || sh.fresh.Load() != sh.commands.Load() {
+			status := hc.LastExitStatus
+			if args[1] == negated {
+				status = 0
+				if hc.LastExitStatus == 0 {
+					status = 1
+				}
+			}
+			sh.setStatuses(ctx, hc, status)
+		}
+	}
+	if v := sh.last.Load(); v != nil && v.status == hc.LastExitStatus {
+		return v
+	}
+	return failure(hc.LastExitStatus)
+}
+
+// A veil is the stderr of a mark: it takes what the interpreter traces of it, and
+// knows the stderr that the shell has.
+type veil struct{ stderr io.Writer }
+
+func (v *veil) Read([]byte) (int, error)    { return 0, io.EOF }
+func (v *veil) Write(p []byte) (int, error) { return len(p), nil }
+func (v *veil) Close() error                { return nil }
+
+// open is the interpreter's OpenHandler, for redirections and sourced files.
+func (x *execution) open(ctx context.Context, path string, flag int, perm os.FileMode) (io.ReadWriteCloser, error) {
+	hc := interp.HandlerCtx(ctx)
+	if path == markVeil {
+		return &veil{hc.Stderr}, nil
+	}
+	if f, ok, err := openSpecial(hc, path); ok {
+		return f, err
+	}
+	if path != "" && !filepath.IsAbs(path) {
+		path = filepath.Join(hc.Dir, path)
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		// To open it may take until another stage opens its other side.
+		if s := shellOf(ctx).stage; s != nil {
+			s.ticket.leave()
+		}
+		if info.Mode()&os.ModeNamedPipe != 0 {
+			return openFIFO(ctx, path, flag, perm)
+		}
+	}
+	return x.openFile(ctx, path, flag, perm)
+}

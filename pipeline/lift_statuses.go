@@ -1,0 +1,66 @@
+package pipeline
+
+import "mvdan.cc/sh/v3/syntax"
+
+// What a markStatuses says of the command before it.
+const (
+	fresh   = "fresh"   // PIPESTATUS may have been set by it: unless a command was called since, it was
+	stale   = "stale"   // it was no pipeline: PIPESTATUS is its status
+	negated = "negated" // and it stood behind "!"
+)
+
+// freshStatuses returns a statement that brings PIPESTATUS up to date after the
+// statement before, nil where that is not known, and that ends with its status.
+// bash sets PIPESTATUS after every command; here it is set after the pipelines
+// that this package runs, and in front of a command that reads it.
+func (l *lifter) freshStatuses(pos syntax.Pos, before *syntax.Stmt) *syntax.Stmt {
+	state := fresh
+	if before != nil && !before.Background && l.owned[before] == nil {
+		switch before.Cmd.(type) {
+		case nil, *syntax.CallExpr, *syntax.DeclClause, *syntax.TestClause, *syntax.ArithmCmd, *syntax.LetClause, *syntax.Subshell:
+			state = stale
+			if before.Negated {
+				state = negated
+			}
+		}
+	}
+	return quietly(mark(pos, markStatuses, state))
+}
+
+// readsStatuses reports whether a statement reads PIPESTATUS before anything in it
+// has run.
+func readsStatuses(s *syntax.Stmt) bool {
+	for _, r := range s.Redirs {
+		if names(r) {
+			return true
+		}
+	}
+	switch cmd := s.Cmd.(type) {
+	case *syntax.CallExpr, *syntax.DeclClause, *syntax.TestClause, *syntax.ArithmCmd, *syntax.LetClause, *syntax.Subshell:
+		return names(cmd)
+	case *syntax.ForClause:
+		return names(cmd.Loop)
+	case *syntax.CaseClause:
+		return names(cmd.Word)
+	case *syntax.BinaryCmd:
+		if cmd.Op == syntax.Pipe || cmd.Op == syntax.PipeAll {
+			return readsStatuses(cmd.X) || readsStatuses(cmd.Y)
+		}
+	}
+	return false
+}
+
+// names reports whether PIPESTATUS is expanded anywhere in a node.
+func names(node syntax.Node) bool {
+	found := false
+	syntax.Walk(node, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.ParamExp:
+			found = found || n.Param != nil && n.Param.Value == "PIPESTATUS"
+		case *syntax.Lit:
+			found = found || n.Value == "PIPESTATUS" // in arithmetic
+		}
+		return !found
+	})
+	return found
+}

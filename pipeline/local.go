@@ -1,0 +1,207 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"mvdan.cc/sh/v3/interp"
+)
+
+// shellPath runs scripts without "#!", as execvp(3) has it.
+const shellPath = "/bin/sh"
+
+// busyRetries bounds the tries to run a file that is busy: one that another
+// process writes to, maybe only a copy of this process on its way to execve(2),
+// which is over in no time (https://go.dev/issue/22315).
+const busyRetries = 9
+
+// runLocal runs a local program and returns its status in the way of an exec
+// handler.
+func (x *execution) runLocal(ctx context.Context, sh *shell, hc interp.HandlerContext, args []string) error {
+	path, err := lookup(hc.Dir, hc.Env, args[0])
+	if err != nil {
+		return x.cannotRun(hc, err)
+	}
+	out, err := x.outputsFor(hc)
+	if err != nil {
+		return x.cannotRun(hc, &lookupError{args[0], reason(err), statusRefused})
+	}
+	cmd := &exec.Cmd{
+		Path: path, Args: args, Dir: hc.Dir, Env: environment(hc.Env),
+		Stdin: hc.Stdin, Stdout: out.stdout, Stderr: out.stderr,
+	}
+	var p *process
+	v := victimOf(sh, hc)
+	ok, err := x.hunter.begin(v, func() (func(), error) {
+		p, err = x.start(ctx, cmd)
+		if err != nil {
+			return nil, err
+		}
+		return p.kill, nil
+	})
+	out.started()
+	if !ok || err != nil {
+		_ = out.wait(ctx)
+		if err != nil {
+			return x.cannotRun(hc, startError(args[0], err))
+		}
+		return x.killedStatus(sh, v)
+	}
+	if sh.stage.runs(hc.Pos) {
+		sh.stage.closeEnds()
+	}
+	status := p.wait()
+	x.hunter.remove(v)
+	if err := out.wait(ctx); err != nil && status == 0 {
+		status = 1
+	}
+	if status == statusKilled {
+		return x.killedStatus(sh, v)
+	}
+	return failure(status)
+}
+
+// killedStatus returns the status of a process that was killed, or that was not
+// started for the reason why it would be.
+func (x *execution) killedStatus(sh *shell, v *victim) error {
+	if lost := x.hunter.cutBy(v.in); lost != nil {
+		return sh.failed(lost)
+	}
+	return failure(statusKilled)
+}
+
+// start starts cmd, or the shell with it where it is a script without "#!".
+func (x *execution) start(ctx context.Context, cmd *exec.Cmd) (*process, error) {
+	attempt := func(cmd exec.Cmd) (*process, error) {
+		return startProcess(ctx, &cmd, !x.opts.Terminal, x.opts.Grace)
+	}
+	p, err := attempt(*cmd)
+	for i := 0; errors.Is(err, errBusy) && i < busyRetries && ctx.Err() == nil; i++ {
+		time.Sleep(time.Millisecond << i)
+		p, err = attempt(*cmd)
+	}
+	if errors.Is(err, errNotExecutable) && isText(cmd.Path) {
+		script := *cmd
+		script.Path = shellPath
+		name := cmd.Path
+		if strings.Contains(cmd.Args[0], "/") {
+			name = cmd.Args[0] // as it was called: $0
+		}
+		script.Args = append([]string{shellPath, name}, cmd.Args[1:]...)
+		return attempt(script)
+	}
+	return p, err
+}
+
+// isText reports whether a file can be a script: like bash, one that has no NUL
+// byte in its first line.
+func isText(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	buf := make([]byte, 128)
+	n, _ := io.ReadFull(f, buf)
+	for _, c := range buf[:n] {
+		if c == 0 {
+			return false
+		}
+		if c == '\n' {
+			break
+		}
+	}
+	return true
+}
+
+// startError is the failure of execve(2) for a file that was found.
+func startError(name string, err error) error {
+	switch {
+	case errors.Is(err, errTooLong):
+		return &lookupError{name, "Argument list too long", statusRefused}
+	case errors.Is(err, errNotExecutable):
+		return &lookupError{name, "cannot execute binary file: Exec format error", statusRefused}
+	}
+	return &lookupError{name, reason(err), statusRefused}
+}
+
+// cannotRun tells on the command's own stderr why it was not run.
+func (x *execution) cannotRun(hc interp.HandlerContext, err error) error {
+	place := ""
+	if line := hc.Pos.Line(); line > 0 {
+		place = fmt.Sprintf("line %d: ", line)
+	}
+	fmt.Fprintf(hc.Stderr, "rpipe: %s%s\n", place, printable(err.Error()))
+	status, _ := statusOf(err)
+	return failure(status)
+}
+
+// outputs are the outputs of one command as files for a process. Those that are
+// none, as in $( ), are captured.
+type outputs struct {
+	stdout, stderr io.Writer // *os.File, or nil for nowhere
+	captures       []*capture
+}
+
+func (x *execution) outputsFor(hc interp.HandlerContext) (*outputs, error) {
+	o := &outputs{}
+	var err error
+	if o.stdout, err = o.file(x, hc.Stdout); err != nil {
+		return nil, err
+	}
+	if same(hc.Stdout, hc.Stderr) {
+		o.stderr = o.stdout
+		return o, nil
+	}
+	if o.stderr, err = o.file(x, hc.Stderr); err != nil {
+		o.started()
+		_ = o.wait(context.Background()) // at its end: nobody has the file
+		return nil, err
+	}
+	return o, nil
+}
+
+func (o *outputs) file(x *execution, w io.Writer) (io.Writer, error) {
+	if _, ok := w.(*os.File); ok {
+		return w, nil
+	}
+	if w == nil || same(w, io.Discard) {
+		return nil, nil
+	}
+	c, err := newCapture(w, &x.capturing)
+	if err != nil {
+		return nil, err
+	}
+	o.captures = append(o.captures, c)
+	return c.file, nil
+}
+
+// started closes our copies of what the process has got, or did not get.
+func (o *outputs) started() {
+	for _, c := range o.captures {
+		c.file.Close()
+	}
+}
+
+// wait waits for the captures, as capture.wait.
+func (o *outputs) wait(ctx context.Context) error {
+	var first error
+	for _, c := range o.captures {
+		if err := c.wait(ctx); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// same reports whether two writers are one.
+func same(a, b io.Writer) bool {
+	defer func() { _ = recover() }() // of types that cannot be compared
+	return a == b
+}

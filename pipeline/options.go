@@ -1,0 +1,92 @@
+package pipeline
+
+import (
+	"io"
+	"time"
+
+	"rpipe/remote"
+)
+
+// DefaultGrace is the time between the signal and KILL when Run is cancelled.
+const DefaultGrace = remote.DefaultGrace
+
+// DefaultName is $0 where Options.Name is empty.
+const DefaultName = "rpipe"
+
+// Options are what a script runs with. The zero value runs it with no input, no
+// output, the environment and folder of this process, and without remote stages.
+type Options struct {
+	// Stdin is the input of the script; nil is an empty one. An *os.File is
+	// handed to the stages as it is. Any other reader is copied into a pipe, by
+	// a goroutine that reads ahead and that may be left with one Read under way
+	// when Run returns; what it got is lost.
+	Stdin io.Reader
+
+	// Stdout and Stderr take the output; nil discards it. Files are handed to
+	// the stages as they are. Any other writer is written to by one goroutine,
+	// which Run waits for, as os/exec does: also for what processes that the
+	// script has left behind write, unless the context is done. Where both are
+	// the same value they are one stream.
+	Stdout, Stderr io.Writer
+
+	// Dir is the folder that the script starts in; "" is that of this process.
+	Dir string
+
+	// Env is the environment of the script, "NAME=value"; the last of a name
+	// counts. nil is that of this process.
+	Env []string
+
+	// Name is $0; "" is DefaultName. Params are $1 and following.
+	Name   string
+	Params []string
+
+	// Dialer opens remote stages; nil refuses them all. It stays the caller's
+	// to close, and may serve several Runs at the same time.
+	Dialer *remote.Dialer
+
+	// Terminal tells that the script runs in the foreground of a terminal. Its
+	// local processes then stay in the process group of this process, so that
+	// they may use the terminal and get its INT and QUIT by themselves; else
+	// each is the leader of its own group.
+	Terminal bool
+
+	// Grace is the time between the signal and KILL when Run is cancelled; 0 is
+	// DefaultGrace.
+	Grace time.Duration
+
+	// StageDone is called for every stage of a pipeline that this package runs
+	// itself, and for every remote stage, when it has ended; nil is no call.
+	// Diagnose is called for a failure that the user must be told now, when it
+	// is known; nil writes it to Stderr with its hint. Calls of both are never
+	// made at the same time, and are made while stages run: they must not block.
+	StageDone func(StageReport)
+	Diagnose  func(*StageError)
+}
+
+// StageReport is how one stage ended.
+type StageReport struct {
+	// Pipeline is the number of the pipeline in the program's Pipelines, from
+	// 1, and Stage that of the stage in it; both are 0 for a command that is
+	// not in the script's text (from eval, or source).
+	Pipeline, Stage int
+
+	Text          string // the stage as written, shortened; "" outside of the script's text
+	Host, Program string // empty for a local stage
+	Line, Column  int    // of its name, from 1; as the text of eval has it where Pipeline is 0
+
+	// Status is what PIPESTATUS holds for the stage. A stage that was not
+	// started because another one of its pipeline was refused has Ran false
+	// and that one's status.
+	Status int
+	Ran    bool
+
+	// Err is the failure of a remote stage, or nil. A stage that was ended by a
+	// loss before it, or by the context, has none.
+	Err *StageError
+
+	// Results are those of remote.Cmd, for a remote stage.
+	Results []remote.Result
+
+	// Elapsed is the time since the stage was begun, with dialling.
+	Elapsed time.Duration
+}

@@ -1,0 +1,80 @@
+//go:build unix
+
+package pipeline
+
+import (
+	"context"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pollSlice bounds one poll(2), so that the end of the context is seen.
+const pollSlice = 50 * time.Millisecond
+
+// poll waits until a file is ready for events, or has an error or a hang-up, or
+// the context is done, and returns what it is ready for; 0 if that cannot be
+// known.
+func poll(ctx context.Context, f *os.File, events int16) (ready int16) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	for again := true; again && ctx.Err() == nil; {
+		err := conn.Control(func(fd uintptr) {
+			fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
+			n, err := unix.Poll(fds, int(pollSlice.Milliseconds()))
+			ready = fds[0].Revents
+			again = err == unix.EINTR || err == unix.EAGAIN || err == nil && n == 0
+		})
+		if err != nil {
+			return 0
+		}
+	}
+	return ready
+}
+
+// readerGone waits until a file can be written to, or the context is done, and
+// reports whether nobody will read what is written.
+func readerGone(ctx context.Context, f *os.File) bool {
+	return poll(ctx, f, unix.POLLOUT)&unix.POLLERR != 0
+}
+
+// awaitInput waits until a file can be read, or is at its end, or the context is
+// done.
+func awaitInput(ctx context.Context, f *os.File) { poll(ctx, f, unix.POLLIN) }
+
+// A pipeID is the identity of a pipe that several files are the ends of; zero
+// for none.
+type pipeID struct {
+	device, inode uint64
+}
+
+// pipeOf returns the identity of a pipe, zero for anything else.
+func pipeOf(stream any) pipeID {
+	f, ok := stream.(*os.File)
+	if !ok || f == nil {
+		return pipeID{}
+	}
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+		return pipeID{}
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return pipeID{}
+	}
+	return pipeID{uint64(st.Dev), uint64(st.Ino)}
+}
+
+// unblock lets a blocked open of a FIFO return, by being its other side for a
+// moment.
+func unblock(path string) {
+	fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	syscall.Close(fd)
+}

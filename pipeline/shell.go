@@ -1,0 +1,62 @@
+package pipeline
+
+import (
+	"context"
+	"sync/atomic"
+
+	"mvdan.cc/sh/v3/interp"
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// A shell is an interpreter that this package made: the one of the script, or
+// the one of a stage. It travels in the context of everything that runs in it,
+// also of the subshells that the interpreter makes for itself.
+type shell struct {
+	runner *interp.Runner
+	stage  *stageRun // nil for the shell of the script
+
+	at   atomic.Pointer[syntax.Pos] // of the latest command, for reports of bugs
+	last atomic.Pointer[verdict]    // the latest failure that was ours
+
+	commands atomic.Int64 // how many were called
+	fresh    atomic.Int64 // what that was when PIPESTATUS was set
+}
+
+type shellKey struct{}
+
+func withShell(ctx context.Context, sh *shell) context.Context {
+	return context.WithValue(ctx, shellKey{}, sh)
+}
+
+// shellOf returns the shell that a handler's context belongs to.
+func shellOf(ctx context.Context) *shell {
+	return ctx.Value(shellKey{}).(*shell)
+}
+
+// failed makes v the latest failure of the shell and returns it.
+func (sh *shell) failed(v *verdict) error {
+	sh.last.Store(v)
+	return v
+}
+
+// bug makes the report of a panic: with the stage, and the latest command's place.
+func (sh *shell) bug(err *bugError) *StageError {
+	e := &StageError{Status: statusBug, Err: err}
+	if sh.stage != nil {
+		e = sh.stage.plan.failure(statusBug, err)
+	}
+	if pos := sh.at.Load(); pos != nil {
+		e.Line, e.Column = int(pos.Line()), int(pos.Col())
+	}
+	return e
+}
+
+type internalKey struct{}
+
+// internal marks the context of what this package itself lets the interpreter
+// run, which the handlers leave alone.
+func internal(ctx context.Context) context.Context {
+	return context.WithValue(ctx, internalKey{}, true)
+}
+
+func isInternal(ctx context.Context) bool { return ctx.Value(internalKey{}) != nil }

@@ -1,0 +1,57 @@
+//go:build unix
+
+package pipeline
+
+import (
+	"io"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+	"mvdan.cc/sh/v3/interp"
+)
+
+// openSpecial opens the names of a shell's own standard streams. To the kernel
+// they are those of this process, which runs many shells. ok is false for all
+// other names.
+func openSpecial(hc interp.HandlerContext, path string) (f io.ReadWriteCloser, ok bool, err error) {
+	var stream any
+	switch path {
+	case "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0":
+		stream = hc.Stdin
+	case "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1":
+		stream = hc.Stdout
+	case "/dev/stderr", "/dev/fd/2", "/proc/self/fd/2":
+		stream = hc.Stderr
+	default:
+		return nil, false, nil
+	}
+	switch stream := stream.(type) {
+	case *os.File:
+		f, err := duplicate(stream)
+		if err != nil {
+			return nil, true, &os.PathError{Op: "open", Path: path, Err: err}
+		}
+		return f, true, nil
+	case io.Writer:
+		return &sharedWriter{stream}, true, nil
+	}
+	return nil, true, &os.PathError{Op: "open", Path: path, Err: unix.ENOENT} // closed
+}
+
+// duplicate returns another descriptor of a file. It is a blocking one, because a
+// program may get it.
+func duplicate(f *os.File) (*os.File, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	runtime.KeepAlive(f)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
+// A sharedWriter is a buffer of the interpreter that is open a second time.
+type sharedWriter struct{ io.Writer }
+
+func (*sharedWriter) Read([]byte) (int, error) { return 0, io.EOF }
+func (*sharedWriter) Close() error             { return nil }
