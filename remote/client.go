@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sync"
 
+	"rpipe/remote/transport"
 	"rpipe/remote/wire"
 )
 
@@ -37,14 +38,8 @@ const (
 	phaseRunning       // START was sent
 )
 
-// transport closes the TCP connection at once: tls.Conn.Close would wait for
-// room to send an alert that means nothing here.
-type transport struct{ *tls.Conn }
-
-func (t transport) Close() error { return t.NetConn().Close() }
-
 func newClient(conn *tls.Conn, address string, o wire.Options) *client {
-	c := &client{address: address, wire: wire.NewConn(transport{conn}, o)}
+	c := &client{address: address, wire: wire.NewConn(transport.Over(conn), o)}
 	c.wire.Start(c.handle)
 	return c
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"strconv"
 	"sync"
 	"syscall"
@@ -335,46 +334,6 @@ func (c *Cmd) grace() time.Duration {
 	return DefaultGrace
 }
 
-// copyIn sends the input. Only an end of input that was seen ends the stream.
-func (c *Cmd) copyIn() {
-	in := c.session.Stdin
-	if c.Stdin == nil {
-		_ = in.Close()
-		return
-	}
-	r := &errorReader{r: c.waker.Reader(c.Stdin)}
-	_, err := in.ReadFrom(r)
-	switch {
-	case err == nil:
-		_ = in.Close()
-	case r.err != nil && r.err != io.EOF && r.err != pollfd.ErrWoken:
-		c.fail(&CopyError{Stream: wire.Stdin, Err: r.err})
-		c.Abort()
-	} // else it was stopped, aborted, or the connection has ended
-}
-
-// copyOut writes one output. A reader that has gone is told to the host, whose
-// program then gets SIGPIPE.
-func (c *Cmd) copyOut(id wire.Stream, from *wire.Receiver, to io.Writer) {
-	w := &errorWriter{w: to}
-	_, _ = from.WriteTo(w)
-	if w.err == nil {
-		return
-	}
-	if !errors.Is(w.err, syscall.EPIPE) && !errors.Is(w.err, io.ErrClosedPipe) {
-		c.fail(&CopyError{Stream: id, Err: w.err})
-	}
-	from.Stop()
-}
-
-func (c *Cmd) fail(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.failure == nil {
-		c.failure = err
-	}
-}
-
 func (c *Cmd) takeResults() {
 	c.client.mu.Lock()
 	defer c.client.mu.Unlock()
@@ -404,49 +363,3 @@ func (c *Cmd) exitError() error {
 
 // errAborted is Start after Abort.
 var errAborted = errors.New("given up before it started")
-
-// errorWriter keeps the first error of w, to tell it from the stream's own.
-type errorWriter struct {
-	w   io.Writer
-	err error
-}
-
-func (e *errorWriter) Write(p []byte) (int, error) {
-	n, err := e.w.Write(p)
-	e.err = err
-	return n, err
-}
-
-// errorReader keeps the last error of r, likewise.
-type errorReader struct {
-	r   io.Reader
-	err error
-}
-
-func (e *errorReader) Read(p []byte) (int, error) {
-	n, err := e.r.Read(p)
-	e.err = err
-	return n, err
-}
-
-// lockedWriter serialises two streams into one writer, as os/exec does.
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lockedWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
-}
-
-// sameWriter reports whether two writers are one, and not a file, whose writes
-// the kernel serialises.
-func sameWriter(a, b io.Writer) bool {
-	if _, ok := a.(*os.File); ok {
-		return false
-	}
-	defer func() { _ = recover() }() // of types that cannot be compared
-	return a != nil && a == b
-}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"rpipe/remote/identity"
+	"rpipe/remote/transport"
 	"rpipe/remote/wire"
 )
 
@@ -235,8 +236,7 @@ func (d *Dialer) handshake(ctx context.Context, address string, config *tls.Conf
 	if err != nil {
 		return nil, dialError(ctx, address, err)
 	}
-	Tune(tcp)
-	conn := tls.Client(tcp, config)
+	conn := tls.Client(transport.Below(tcp), config)
 	if err := identity.Handshake(ctx, conn); err != nil {
 		tcp.Close()
 		var ours interface{ ExitStatus() int } // our key cannot sign

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"rpipe/remote/transport"
 	"rpipe/remote/wire"
 )
 
@@ -31,12 +32,6 @@ type request struct {
 	open *wire.Open
 }
 
-// transport closes the TCP connection at once: tls.Conn.Close would wait for
-// room to send an alert that means nothing here.
-type transport struct{ *tls.Conn }
-
-func (t transport) Close() error { return t.NetConn().Close() }
-
 func newConn(s *Server, tlsConn *tls.Conn, caller string, log *slog.Logger) *conn {
 	return &conn{
 		server:   s,
@@ -44,7 +39,7 @@ func newConn(s *Server, tlsConn *tls.Conn, caller string, log *slog.Logger) *con
 		caller:   caller,
 		log:      log,
 		requests: make(chan request, 1),
-		wire: wire.NewConn(transport{tlsConn}, wire.Options{
+		wire: wire.NewConn(transport.Over(tlsConn), wire.Options{
 			Role:        wire.Server,
 			IdleTimeout: s.IdleTimeout,
 			DeadTimeout: s.DeadTimeout,

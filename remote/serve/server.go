@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"rpipe/remote"
 	"rpipe/remote/identity"
+	"rpipe/remote/transport"
 	"rpipe/remote/wire"
 )
 
@@ -239,8 +239,7 @@ func (s *Server) accept(tcp net.Conn, config *tls.Config) {
 // serve makes sure who the caller is, and answers requests.
 func (s *Server) serve(tcp net.Conn, config *tls.Config) {
 	log := s.log.With("peer", tcp.RemoteAddr())
-	remote.Tune(tcp)
-	conn := tls.Server(tcp, config)
+	conn := tls.Server(transport.Below(tcp), config)
 	caller, err := s.identify(conn, log)
 	<-s.unidentified
 	if err != nil {

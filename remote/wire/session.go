@@ -13,8 +13,8 @@ type Session struct {
 
 // Begin starts a session: its streams take part in the connection from now on.
 // One session may be under way at a time: Begin ends the one before. A client
-// calls it before it sends START, a server before it sends ACCEPT, so that no
-// frame of the streams comes too early.
+// calls it before it sends START, and uses the streams after that; a server calls
+// it before it sends ACCEPT, so that no frame of the streams comes too early.
 func (c *Conn) Begin() *Session {
 	s := new(Session)
 	if c.role == Client {

@@ -1,4 +1,4 @@
-package remote
+package transport
 
 import (
 	"net"
@@ -12,9 +12,9 @@ import (
 // heartbeats cannot, a connection that is being closed.
 const userTimeout = 20 * time.Second
 
-// Tune prepares a connection for the protocol, which has heartbeats of its own.
+// tune prepares a connection for the protocol, which has heartbeats of its own.
 // What is not TCP stays as it is.
-func Tune(conn net.Conn) {
+func tune(conn net.Conn) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return
