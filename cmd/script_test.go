@@ -31,12 +31,20 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(bin)
-	build := exec.Command("go", "build", raceFlag, "-o", bin, "./rpipe", "./rpiped", "../examples/count")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "%v: %v\n%s", build, err, out)
+	if err := build(bin, raceFlag); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()
+}
+
+// build builds the commands, and the example that is one, into a folder.
+func build(folder, race string) error {
+	cmd := exec.Command("go", "build", race, "-o", folder, "./rpipe", "./rpiped", "../examples/count")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %v\n%s", cmd, err, out)
+	}
+	return nil
 }
 
 // TestScripts runs testdata/script: what users see of the built commands. Each
