@@ -49,11 +49,11 @@ func newConn(s *Server, tlsConn *tls.Conn, caller string, log *slog.Logger) *con
 }
 
 // run answers requests until the connection ends, or the server drains and none
-// is under way.
-func (c *conn) run() {
+// is under way. The first one is due by the deadline.
+func (c *conn) run(deadline time.Time) {
 	defer c.wire.Close()
 	c.wire.Start(c.handle)
-	first := time.NewTimer(c.server.FirstFrameTimeout)
+	first := time.NewTimer(time.Until(deadline))
 	defer first.Stop()
 	for {
 		select {

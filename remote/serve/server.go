@@ -43,6 +43,7 @@ type Server struct {
 	// was turned away; nil discards them.
 	Log *slog.Logger
 	// MaxSessions bounds the sessions at one time; 0 is DefaultMaxSessions.
+	// Twice as many connections may be open, and some for the unidentified.
 	MaxSessions int
 	// Memory bounds the growth of all windows together, in bytes; 0 is
 	// DefaultMemory.
@@ -219,7 +220,10 @@ func (s *Server) accept(tcp net.Conn, config *tls.Config) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if full := len(s.conns) >= maxUnidentified+2*s.MaxSessions; full || s.closed {
+		if full {
+			s.log.Warn("too many connections", "peer", tcp.RemoteAddr())
+		}
 		<-s.unidentified
 		tcp.Close()
 		return
@@ -240,21 +244,20 @@ func (s *Server) accept(tcp net.Conn, config *tls.Config) {
 func (s *Server) serve(tcp net.Conn, config *tls.Config) {
 	log := s.log.With("peer", tcp.RemoteAddr())
 	conn := tls.Server(transport.Below(tcp), config)
-	caller, err := s.identify(conn, log)
+	deadline := time.Now().Add(s.FirstFrameTimeout)
+	caller, err := s.identify(conn, deadline, log)
 	<-s.unidentified
 	if err != nil {
 		return
 	}
 	c := newConn(s, conn, caller, log.With("caller", caller))
-	c.run()
+	c.run(deadline)
 }
 
 var errTurnedAway = errors.New("turned away")
 
-// identify returns the caller's name, or has told the peer why not. The deadline
-// that it leaves on the connection ends with the first request.
-func (s *Server) identify(conn *tls.Conn, log *slog.Logger) (string, error) {
-	deadline := time.Now().Add(s.FirstFrameTimeout)
+// identify returns the caller's name, or has told the peer why not.
+func (s *Server) identify(conn *tls.Conn, deadline time.Time, log *slog.Logger) (string, error) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	if err := identity.Handshake(ctx, conn); err != nil {
@@ -285,7 +288,6 @@ func (s *Server) turnAway(conn *tls.Conn, deadline time.Time, r wire.Refuse) {
 	if wire.WriteFrame(conn, r.Frame()) != nil {
 		return
 	}
-	_ = conn.CloseWrite()
 	buf := make([]byte, 4096)
 	for limit := 1 << 20; limit > 0; {
 		n, err := conn.NetConn().Read(buf)
