@@ -94,8 +94,13 @@ func (c *client) handleEnd(f wire.Frame) error {
 	if c.missing--; c.missing > 0 {
 		return nil
 	}
-	if !c.session.Complete() {
+	switch {
+	case !c.session.Complete():
 		return &wire.ProtocolError{Problem: "last END before EOF of the outputs"}
+	case c.ends[len(c.ends)-1].Out != c.session.Stdout.Received():
+		return &wire.ProtocolError{Problem: "END tells another length of stdout than arrived"}
+	case c.ends[0].In > c.session.Stdin.Sent():
+		return &wire.ProtocolError{Problem: "END tells of more stdin than was sent"}
 	}
 	c.phase = phaseIdle
 	close(c.ended)

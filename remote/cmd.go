@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"syscall"
@@ -61,6 +62,7 @@ type Cmd struct {
 
 	mu      sync.Mutex
 	failure error // the first failed copy
+	over    bool  // the connection is no longer ours
 }
 
 // Result is how one program ended.
@@ -233,13 +235,14 @@ func (c *Cmd) Wait() error {
 	c.waker.Wake()
 	c.wg.Wait()
 	c.waker.Close()
+	c.mu.Lock()
+	failure := c.failure
+	c.over = true
+	c.mu.Unlock()
 	if lost == nil {
 		c.takeResults()
 		c.Dialer.put(c.client)
 	}
-	c.mu.Lock()
-	failure := c.failure
-	c.mu.Unlock()
 	exit := c.exitError()
 	cause := context.Cause(c.ctx)
 	switch {
@@ -261,8 +264,9 @@ func (c *Cmd) Wait() error {
 // known.
 func (c *Cmd) Results() []Result { return c.results }
 
-// Signal sends a signal to the processes of the session. It is an error before
-// Start, for a signal without a name, and when the connection has ended.
+// Signal sends a signal to the processes of the session. It returns
+// os.ErrProcessDone when that is over, and other errors before Start, for a signal
+// without a name, and when the connection has ended.
 func (c *Cmd) Signal(sig syscall.Signal) error {
 	if !c.started {
 		return errors.New("remote: Signal to a Cmd that was not started")
@@ -270,6 +274,12 @@ func (c *Cmd) Signal(sig syscall.Signal) error {
 	f, err := wire.SignalFrame(signalName(sig))
 	if err != nil {
 		return err
+	}
+	// Under the lock: afterwards the connection may be another Cmd's.
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return os.ErrProcessDone
 	}
 	return c.client.wire.Send(f)
 }

@@ -520,3 +520,45 @@ func port(t *testing.T, address string) int {
 	}
 	return n
 }
+
+func TestSlowReaderOfStderrGetsAllOfIt(t *testing.T) {
+	h := newHost(t)
+	// More than the window, less than window and pipe: the program is gone while
+	// its last bytes wait for credit.
+	const size = 300000
+	c := h.command(t, "sh", "-c", fmt.Sprintf("head -c %d /dev/zero >&2", size))
+	var n countingWriter
+	stall := time.After(1500 * time.Millisecond) // longer than the daemon's patience with silence
+	c.Stderr = funcWriter(func(p []byte) (int, error) {
+		if n == 0 {
+			<-stall
+		}
+		return n.Write(p)
+	})
+	if err := c.Run(); err != nil || n != size {
+		t.Errorf("%d bytes of stderr and %v, want %d", n, err, size)
+	}
+}
+
+func TestDrainDoesNotCutTheLastAnswer(t *testing.T) {
+	for range 20 {
+		h := newHost(t)
+		const size = 3000000
+		c := h.command(t, "head", "-c", fmt.Sprint(size), "/dev/zero")
+		c.Stdin = zeros{} // so that data is on its way to a daemon that wants none
+		var n countingWriter
+		down := make(chan error, 1)
+		c.Stdout = funcWriter(func(p []byte) (int, error) {
+			if n == 0 {
+				go func() { down <- h.Shutdown(context.Background()) }()
+			}
+			return n.Write(p)
+		})
+		if err := c.Run(); err != nil || n != size {
+			t.Fatalf("%d bytes and %v, want %d", n, err, size)
+		}
+		if err := <-down; err != nil {
+			t.Fatal(err)
+		}
+	}
+}

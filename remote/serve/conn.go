@@ -11,6 +11,10 @@ import (
 	"rpipe/remote/wire"
 )
 
+// leaveTimeout is how long a caller may take to close a connection that we have
+// ended. It is that of heartbeats, which end the wait for one that is dead.
+const leaveTimeout = 2 * wire.DefaultDeadTimeout
+
 // conn is one caller's connection.
 type conn struct {
 	server *Server
@@ -74,8 +78,25 @@ func (c *conn) run(deadline time.Time) {
 			}
 			return
 		case <-c.server.draining:
+			c.leave()
 			return
 		}
+	}
+}
+
+// leave ends a connection that has no session, in such a way that the last
+// answer arrives: a TCP connection closed with data unread is reset, and what it
+// has not sent is lost. So the caller, who closes when it sees our FIN, goes first.
+func (c *conn) leave() {
+	tcp, ok := c.tls.NetConn().(*transport.Conn)
+	if !ok || tcp.CloseWrite() != nil {
+		return
+	}
+	limit := time.NewTimer(leaveTimeout)
+	defer limit.Stop()
+	select {
+	case <-c.wire.Done():
+	case <-limit.C:
 	}
 }
 

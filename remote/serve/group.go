@@ -32,7 +32,8 @@ type group struct {
 
 	// Our ends of the pipes, from start on. stdin is closed with closeStdin,
 	// the others by who reads them.
-	stdin, stdout, stderr *os.File
+	stdin          *os.File
+	stdout, stderr *outputPipe
 
 	processes []process // by command
 	ends      []wire.End
@@ -83,7 +84,7 @@ func (g *group) start() error {
 		closeAll(append(append(readers, writers...), errReader, errWriter))
 		return err
 	}
-	g.stdin, g.stdout, g.stderr = writers[0], readers[n], errReader
+	g.stdin, g.stdout, g.stderr = writers[0], &outputPipe{File: readers[n]}, &outputPipe{File: errReader}
 	for i, c := range g.commands {
 		cmd := &exec.Cmd{
 			Path:   c.argv[0],

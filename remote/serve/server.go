@@ -24,6 +24,8 @@ const (
 	DefaultFirstFrameTimeout = 10 * time.Second
 	DefaultMemory            = 256 << 20
 	maxUnidentified          = 256 // connections whose caller is not known yet
+	maxTurnedAway            = 64  // those who are being told that they may not
+	turnAwayTimeout          = 2 * time.Second
 )
 
 // Callers says who a key belongs to. It may be called concurrently.
@@ -58,6 +60,7 @@ type Server struct {
 	log          *slog.Logger
 	budget       *wire.Budget
 	unidentified chan struct{}
+	turning      chan struct{}
 	draining     chan struct{}
 
 	mu        sync.Mutex
@@ -85,6 +88,7 @@ func (s *Server) init() {
 		}
 		s.budget = wire.NewBudget(s.Memory)
 		s.unidentified = make(chan struct{}, maxUnidentified)
+		s.turning = make(chan struct{}, maxTurnedAway)
 		s.draining = make(chan struct{})
 		s.listeners = make(map[net.Listener]struct{})
 		s.conns = make(map[net.Conn]struct{})
@@ -245,46 +249,53 @@ func (s *Server) serve(tcp net.Conn, config *tls.Config) {
 	log := s.log.With("peer", tcp.RemoteAddr())
 	conn := tls.Server(transport.Below(tcp), config)
 	deadline := time.Now().Add(s.FirstFrameTimeout)
-	caller, err := s.identify(conn, deadline, log)
+	caller, refusal := s.identify(conn, deadline, log)
 	<-s.unidentified
-	if err != nil {
+	if refusal != nil {
+		s.turnAway(conn, *refusal)
+	}
+	if caller == "" {
 		return
 	}
 	c := newConn(s, conn, caller, log.With("caller", caller))
 	c.run(deadline)
 }
 
-var errTurnedAway = errors.New("turned away")
-
-// identify returns the caller's name, or has told the peer why not.
-func (s *Server) identify(conn *tls.Conn, deadline time.Time, log *slog.Logger) (string, error) {
+// identify returns the caller's name; "" where there is none, with what to tell a
+// peer that can be told.
+func (s *Server) identify(conn *tls.Conn, deadline time.Time, log *slog.Logger) (string, *wire.Refuse) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	if err := identity.Handshake(ctx, conn); err != nil {
 		log.Warn("handshake failed", "error", err)
-		return "", errTurnedAway
+		return "", nil
 	}
 	key, err := identity.PeerKey(conn.ConnectionState())
 	if err != nil {
 		log.Warn("handshake failed", "error", err)
-		return "", errTurnedAway
+		return "", nil
 	}
 	if name, ok := s.Callers.Caller(key); ok {
 		return name, nil
 	}
 	log.Warn("unauthorised", "key", identity.Fingerprint(key))
-	s.turnAway(conn, deadline, wire.Refuse{
+	return "", &wire.Refuse{
 		Status: wire.StatusIdentity,
 		Text:   "key " + identity.Fingerprint(key) + " is not in the host's authorized_keys",
-	})
-	return "", errTurnedAway
+	}
 }
 
 // turnAway sends a refusal of the connection. It then reads what the peer has
-// sent until that closes: a TCP connection closed with data unread is reset, and
-// the refusal lost.
-func (s *Server) turnAway(conn *tls.Conn, deadline time.Time, r wire.Refuse) {
-	_ = conn.SetDeadline(deadline)
+// sent until that closes, for a short time: a TCP connection closed with data
+// unread is reset, and the refusal lost.
+func (s *Server) turnAway(conn *tls.Conn, r wire.Refuse) {
+	select {
+	case s.turning <- struct{}{}:
+		defer func() { <-s.turning }()
+	default:
+		return // a crowd is turned away without a word
+	}
+	_ = conn.SetDeadline(time.Now().Add(turnAwayTimeout))
 	if wire.WriteFrame(conn, r.Frame()) != nil {
 		return
 	}

@@ -4,16 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"sync"
 	"time"
 
 	"rpipe/remote/wire"
 )
 
-// stderrGrace is how long stderr may stay open, in the hands of a process that
-// left its group, after everything else has ended.
+// stderrGrace is how long stderr may stay open and silent, in the hands of a
+// process that left its group, after everything else has ended.
 const stderrGrace = time.Second
+
+// startTimeout is how long an accepted session keeps its place without START: long
+// enough for the other hosts of a pipeline, and a passphrase to be typed.
+const startTimeout = 10 * time.Minute
 
 // session is the programs of one OPEN.
 type session struct {
@@ -78,10 +81,15 @@ func (s *session) allow() bool {
 // connection was lost meanwhile. No process is left, and no byte of output.
 func (s *session) run() ([]wire.End, error) {
 	lost := s.conn.wire.Done()
+	patience := time.NewTimer(startTimeout)
+	defer patience.Stop()
 	select {
 	case <-s.started:
 	case <-lost:
 		return nil, s.conn.wire.Err()
+	case <-patience.C:
+		s.conn.wire.Drop()
+		return nil, errors.New("it was not started in time")
 	}
 	if err := s.group.start(); err != nil {
 		s.conn.wire.Drop()
@@ -112,9 +120,8 @@ func (s *session) run() ([]wire.End, error) {
 	s.streams.Input.Stop() // whoever may still hold the pipe
 	s.group.closeStdin()
 	input.Wait()
-	timer := time.AfterFunc(stderrGrace, func() { s.group.stderr.Close() })
+	s.group.stderr.limit(stderrGrace)
 	diagnostics.Wait()
-	timer.Stop()
 	close(over)
 	watch.Wait()
 
@@ -139,7 +146,7 @@ func (s *session) copyIn() {
 
 // copyOut sends one output to its end, or until the caller stops it: then the
 // pipe is closed at once, so that the next write of a program meets SIGPIPE.
-func (s *session) copyOut(to *wire.Sender, from *os.File) {
+func (s *session) copyOut(to *wire.Sender, from *outputPipe) {
 	done := make(chan struct{})
 	var stop sync.WaitGroup
 	stop.Go(func() {

@@ -10,6 +10,7 @@ package transport
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -48,6 +49,16 @@ func (c *Conn) Write(p []byte) (int, error) {
 	}
 	c.w = append(c.w, p...)
 	return len(p), nil
+}
+
+// CloseWrite sends a FIN after what was written, without TLS's own end of the
+// stream. It fails on a connection that cannot.
+func (c *Conn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
 }
 
 func (c *Conn) hold() {
