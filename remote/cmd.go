@@ -89,7 +89,7 @@ func Command(ctx context.Context, address, program string, args ...string) *Cmd 
 	if host, port, err := net.SplitHostPort(address); err == nil {
 		n, err := strconv.ParseUint(port, 10, 16)
 		if err != nil || n == 0 {
-			c.err = &DialError{Address: address, Err: errors.New("a port is a number from 1 to 65535")}
+			c.err = &DialError{Address: address, Err: errPort}
 		}
 		c.Host, c.Port = host, int(n)
 	}

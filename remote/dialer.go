@@ -135,9 +135,13 @@ func (d *Dialer) address(ctx context.Context, host string, port int) (string, er
 		if to != "" {
 			host = to
 			if h, p, err := net.SplitHostPort(to); err == nil {
+				n, err := strconv.ParseUint(p, 10, 16)
+				if err != nil || n == 0 {
+					return "", &DialError{Address: to, Err: errPort}
+				}
 				host = h
-				if n, err := strconv.Atoi(p); err == nil && port == 0 {
-					port = n
+				if port == 0 {
+					port = int(n)
 				}
 			}
 		}
@@ -147,6 +151,8 @@ func (d *Dialer) address(ctx context.Context, host string, port int) (string, er
 	}
 	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }
+
+var errPort = errors.New("a port is a number from 1 to 65535")
 
 // get returns a connection to address: an idle one, with reused true, or a new
 // one.

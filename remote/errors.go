@@ -3,6 +3,7 @@ package remote
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 
@@ -38,8 +39,12 @@ func (e *DialError) Hint() string {
 	return fmt.Sprintf("is rpiped running there, and listening on %s?", e.Address)
 }
 
-// innermost strips the layers of net's errors, which repeat the address.
+// innermost strips the layers of net's errors, which repeat the address, and says
+// what an end of the connection is.
 func innermost(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the other end closed the connection")
+	}
 	var op *net.OpError
 	for errors.As(err, &op) {
 		err = op.Err
@@ -77,6 +82,17 @@ func (e *RefusedError) Error() string {
 
 // ExitStatus returns the status of the REFUSE frame.
 func (e *RefusedError) ExitStatus() int { return int(e.Status) }
+
+// Hint says what to do about it.
+func (e *RefusedError) Hint() string {
+	switch e.Status {
+	case wire.StatusIdentity:
+		return "its administrator adds the line of your .pub file to authorized_keys there, and sends rpiped a SIGHUP"
+	case wire.StatusBusy:
+		return "nothing ran: try again later"
+	}
+	return ""
+}
 
 // LostError is a session that was cut: what came of its output may be a part,
 // and how its programs ended is not known.

@@ -6,11 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
 
 	"github.com/pelletier/go-toml/v2"
 
 	"rpipe/cmd/internal/commandline"
+	"rpipe/parser"
 	"rpipe/remote/identity"
 )
 
@@ -18,9 +23,11 @@ import (
 type config struct {
 	// Hosts says where a host is that the script calls by this name. A name
 	// without an entry goes to the resolver.
-	Hosts map[string]struct {
-		Address string `toml:"address"`
-	} `toml:"hosts"`
+	Hosts map[string]host `toml:"hosts"`
+}
+
+type host struct {
+	Address string `toml:"address"`
 }
 
 // configError is a configuration that cannot be used.
@@ -54,16 +61,40 @@ func (c *command) loadConfig() (*config, error) {
 		return nil, &configError{file, tomlProblem(err)}
 	}
 	for name, host := range cfg.Hosts {
-		if host.Address == "" {
-			return nil, &configError{file, fmt.Sprintf("host %q has no address: write address = \"HOST:PORT\"", name)}
+		address, err := hostAddress(host.Address)
+		if err != nil {
+			return nil, &configError{file, fmt.Sprintf("host %q: address %q: %v", name, host.Address, err)}
 		}
+		host.Address = address
+		cfg.Hosts[name] = host
 	}
 	return &cfg, nil
 }
 
-// resolve is remote.Dialer.Resolve.
-func (c *config) resolve(_ context.Context, host string) (string, error) {
-	return c.Hosts[host].Address, nil
+// hostAddress checks a host, or host:port, and returns it in the form that
+// remote.Dialer.Resolve has.
+func hostAddress(s string) (string, error) {
+	address, err := parser.ParseAddress("@" + s)
+	if err != nil || !address.IsService() || address.Host == "" {
+		return "", errors.New("it is HOST, HOST:PORT, or [IPV6]:PORT")
+	}
+	if address.Port == 0 {
+		return address.Host, nil
+	}
+	return net.JoinHostPort(address.Host, strconv.Itoa(address.Port)), nil
+}
+
+// resolver returns a remote.Dialer.Resolve that reads the configuration when it is
+// first called.
+func (c *command) resolver() func(context.Context, string) (string, error) {
+	load := sync.OnceValues(c.loadConfig)
+	return func(_ context.Context, host string) (string, error) {
+		cfg, err := load()
+		if err != nil {
+			return "", err
+		}
+		return cfg.Hosts[host].Address, nil
+	}
 }
 
 // tomlProblem says what is wrong, and where, with the lines around it.
@@ -76,6 +107,10 @@ func tomlProblem(err error) string {
 	var wrong *toml.DecodeError
 	if errors.As(err, &wrong) {
 		row, col := wrong.Position()
+		if len(wrong.Key()) > 0 { // not of the type that it should have
+			return fmt.Sprintf("line %d, column %d: %s has the wrong form: a host is [hosts.NAME] with address = \"HOST:PORT\"",
+				row, col, strings.Join(wrong.Key(), "."))
+		}
 		return fmt.Sprintf("line %d, column %d: %v\n%s", row, col, wrong, wrong.String())
 	}
 	return err.Error()
@@ -87,7 +122,10 @@ func inFolder(named, file string) (string, error) {
 		return named, nil
 	}
 	folder, err := commandline.Folder()
-	return filepath.Join(folder, file), err
+	if err != nil {
+		return "", fmt.Errorf("%w: set it, or name %s with its flag", err, file)
+	}
+	return filepath.Join(folder, file), nil
 }
 
 // innermost leaves out the path of an error that was told already.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 
@@ -12,18 +13,14 @@ import (
 )
 
 // dialer makes connections as the flags say.
-func (c *command) dialer() (*remote.Dialer, error) {
-	cfg, err := c.loadConfig()
-	if err != nil {
-		return nil, err
-	}
-	return &remote.Dialer{Identify: c.identify, Resolve: cfg.resolve}, nil
+func (c *command) dialer() *remote.Dialer {
+	return &remote.Dialer{Identify: c.identify, Resolve: c.resolver()}
 }
 
-// hostAddress parses HOST of a flag: a host, or host:port, with or without the @.
-func hostAddress(flag, host string) (parser.Address, error) {
+// hostFlag parses HOST of a flag: a host, or host:port, with or without the @.
+func hostFlag(flag, host string) (parser.Address, error) {
 	address, err := parser.ParseAddress("@" + strings.TrimPrefix(host, "@"))
-	if err != nil || !address.IsService() {
+	if err != nil || !address.IsService() || address.Host == "" {
 		return address, usageError(fmt.Sprintf("%s takes a host, or host:port, not %q", flag, host))
 	}
 	return address, nil
@@ -31,14 +28,11 @@ func hostAddress(flag, host string) (parser.Address, error) {
 
 // list prints the programs that the user may run on a host.
 func (c *command) list(ctx context.Context) error {
-	host, err := hostAddress("--list", c.List)
+	host, err := hostFlag("--list", c.List)
 	if err != nil {
 		return err
 	}
-	d, err := c.dialer()
-	if err != nil {
-		return err
-	}
+	d := c.dialer()
 	defer d.Close()
 	programs, err := d.List(ctx, host.Host, host.Port)
 	if err != nil {
@@ -57,11 +51,8 @@ func (c *command) list(ctx context.Context) error {
 
 // harmless quotes what a host says if it could do something to a terminal.
 func harmless(s string) string {
-	quoted := fmt.Sprintf("%+q", s)
-	if inner := quoted[1 : len(quoted)-1]; inner != s {
-		if q := fmt.Sprintf("%q", s); q[1:len(q)-1] != s {
-			return q
-		}
+	if q := fmt.Sprintf("%q", s); q != `"`+s+`"` {
+		return q
 	}
 	return s
 }
@@ -79,27 +70,27 @@ func (e *wrongFingerprint) Hint() string {
 	return "ask the host's administrator for what rpiped fingerprint prints there"
 }
 
+// fingerprintForm is what ssh-keygen -l and rpiped fingerprint print.
+var fingerprintForm = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`)
+
 // trust records the key of a host.
 func (c *command) trust(ctx context.Context) error {
-	host, err := hostAddress("--trust", c.Trust)
+	host, err := hostFlag("--trust", c.Trust)
 	if err != nil {
 		return err
 	}
 	want := ""
 	if len(c.Words) > 0 {
 		want = c.Words[0]
-		if !strings.HasPrefix(want, "SHA256:") {
-			return usageError(fmt.Sprintf("%q is not a fingerprint: it begins with SHA256:", want))
+		if !fingerprintForm.MatchString(want) {
+			return usageError(fmt.Sprintf("%q is not a fingerprint: it is SHA256: and 43 characters", want))
 		}
 	}
 	hosts, err := c.hosts()
 	if err != nil {
 		return err
 	}
-	d, err := c.dialer()
-	if err != nil {
-		return err
-	}
+	d := c.dialer()
 	defer d.Close()
 	knownAs, key, err := d.HostKey(ctx, host.Host, host.Port)
 	if err != nil {
@@ -109,11 +100,12 @@ func (c *command) trust(ctx context.Context) error {
 	if want != "" && want != fingerprint {
 		return &wrongFingerprint{host: c.Trust, got: fingerprint, want: want}
 	}
+	known := hosts.Check(knownAs, key) == nil
 	if err := hosts.Add(knownAs, key); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.stdout, "%s %s\n", knownAs, fingerprint)
-	if want == "" {
+	if want == "" && !known {
 		fmt.Fprintf(c.stderr, "rpipe: recorded without proof: compare it with what rpiped fingerprint prints on the host\n")
 	}
 	return nil

@@ -62,10 +62,14 @@ func (c *command) key(ctx context.Context) (*identity.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	for try := 1; ; try++ {
-		key, err := identity.LoadKey(file, func(path string) ([]byte, error) {
+	var ask func(path string) ([]byte, error) // nil: nobody can be asked
+	if hasTerminal() {
+		ask = func(path string) ([]byte, error) {
 			return askPassphrase(ctx, "passphrase for "+path+": ")
-		})
+		}
+	}
+	for try := 1; ; try++ {
+		key, err := identity.LoadKey(file, ask)
 		var wrong *identity.WrongPassphraseError
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -85,27 +89,18 @@ func agentSelector(value string) (string, bool) {
 	return value, strings.HasPrefix(value, "SHA256:") || strings.HasSuffix(value, ".pub")
 }
 
-// noTerminal is a passphrase that nobody can be asked for.
-type noTerminal struct{}
-
-func (noTerminal) Error() string   { return "no terminal to ask for the passphrase on" }
-func (noTerminal) ExitStatus() int { return 77 }
-func (noTerminal) Hint() string {
-	return "add the key to ssh-agent and name its .pub file with --identity"
-}
-
 // askPassphrase asks on the terminal, whatever stdin and stderr are. When ctx is
 // done it returns at once, with the terminal as it was.
 func askPassphrase(ctx context.Context, prompt string) ([]byte, error) {
 	tty, err := os.OpenFile(terminalName, os.O_RDWR, 0)
 	if err != nil {
-		return nil, noTerminal{}
+		return nil, fmt.Errorf("no terminal to ask for it on: %w", innermost(err))
 	}
 	defer tty.Close()
 	fd := int(tty.Fd())
 	state, err := term.GetState(fd)
 	if err != nil {
-		return nil, noTerminal{}
+		return nil, fmt.Errorf("no terminal to ask for it on: %w", err)
 	}
 	fmt.Fprint(tty, prompt)
 	type answer struct {

@@ -53,6 +53,9 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	if parsed == nil {
 		return status
 	}
+	if len(g.Words) > 0 && g.Words[0] == "--" { // it ends the flags
+		g.Words = g.Words[1:]
+	}
 	if err := g.check(); err != nil {
 		commandline.Report(stderr, "rpipe", err)
 		return commandline.ExitUsage
@@ -82,6 +85,8 @@ func (g *grammar) check() error {
 	switch {
 	case modes > 1:
 		return usageError("--list, --trust and --keygen are for one at a time")
+	case modes > 0 && g.Loopback:
+		return usageError("--loopback plays the hosts of a script: --list, --trust and --keygen are about real ones")
 	case modes == 0 && len(g.Words) == 0:
 		return usageError("a script is missing: rpipe 'cat log | @host:grep err'")
 	case g.Trust != "" && len(g.Words) > 1, modes == 1 && g.Trust == "" && len(g.Words) > 0:

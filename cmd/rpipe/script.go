@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"rpipe/cmd/internal/commandline"
@@ -29,6 +30,11 @@ func (c *command) script(ctx context.Context) error {
 	prog, err := parser.Parse(name, source)
 	if err != nil {
 		return &syntaxError{err}
+	}
+	if c.Config != "" || len(prog.Hosts()) > 0 { // what is wrong is told before anything runs
+		if _, err := c.loadConfig(); err != nil && !c.Loopback {
+			return err
+		}
 	}
 	dialer, end, err := c.scriptDialer()
 	if err != nil {
@@ -102,10 +108,7 @@ func (e *noScript) ExitStatus() int {
 // scriptDialer returns the dialer, and the function that ends it.
 func (c *command) scriptDialer() (*remote.Dialer, func(), error) {
 	if !c.Loopback {
-		d, err := c.dialer()
-		if err != nil {
-			return nil, nil, err
-		}
+		d := c.dialer()
 		return d, func() {
 			d.Close()
 			if d.Key != nil {
@@ -150,5 +153,18 @@ func (c *command) exitStatus(err error) int {
 	default:
 		commandline.Report(c.stderr, "rpipe", err)
 	}
-	return pipeline.ExitStatus(err)
+	status := pipeline.ExitStatus(err)
+	if status == 127 && !c.File && isFile(c.Words) {
+		fmt.Fprintf(c.stderr, "rpipe: to run the script in that file: rpipe -f %s\n", c.Words[0])
+	}
+	return status
+}
+
+// isFile reports whether what was taken for a script is the name of one.
+func isFile(words []string) bool {
+	if len(words) == 0 || strings.ContainsAny(words[0], " \t\n") {
+		return false
+	}
+	info, err := os.Stat(words[0])
+	return err == nil && info.Mode().IsRegular()
 }

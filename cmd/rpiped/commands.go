@@ -10,13 +10,11 @@ import (
 )
 
 // checkCommand says whether serve would start.
-type checkCommand struct {
-	configFlag
-}
+type checkCommand struct{}
 
 // Run implements the command.
-func (c *checkCommand) Run(o *output) error {
-	config, err := c.load(false)
+func (*checkCommand) Run(o *output, file configFile) error {
+	config, err := file.load(false)
 	if err != nil {
 		return err
 	}
@@ -46,13 +44,11 @@ func count(n int, noun string) string {
 
 // keygenCommand makes the host key where the configuration wants it, or beside
 // where the configuration would be.
-type keygenCommand struct {
-	configFlag
-}
+type keygenCommand struct{}
 
 // Run implements the command. A key that exists is never overwritten.
-func (c *keygenCommand) Run(o *output) error {
-	path, err := c.path()
+func (*keygenCommand) Run(o *output, file configFile) error {
+	path, err := file.path()
 	if err != nil {
 		return err
 	}
@@ -79,13 +75,11 @@ func (c *keygenCommand) Run(o *output) error {
 }
 
 // fingerprintCommand prints what callers compare.
-type fingerprintCommand struct {
-	configFlag
-}
+type fingerprintCommand struct{}
 
 // Run implements the command.
-func (c *fingerprintCommand) Run(o *output) error {
-	config, err := c.load(true)
+func (*fingerprintCommand) Run(o *output, file configFile) error {
+	config, err := file.load(true)
 	if err != nil {
 		return err
 	}

@@ -19,37 +19,41 @@ const systemConfig = "/etc/rpipe/rpiped.toml"
 // this machine.
 const anyListen = "127.0.0.1:7747"
 
-// configFlag is the flag of all commands that need the configuration.
-type configFlag struct {
-	Config string `placeholder:"FILE" help:"The configuration. Default: ${defaultConfig}."`
-}
+// configFile is what --config names; "" stands for the usual places.
+type configFile string
 
-// path returns the file that --config names, else systemConfig if it exists,
-// else rpiped.toml in the user's folder.
-func (c configFlag) path() (string, error) {
-	if c.Config != "" {
-		return c.Config, nil
+// path returns the file that was named, else systemConfig if it exists, else
+// rpiped.toml in the user's folder.
+func (c configFile) path() (string, error) {
+	if c != "" {
+		return string(c), nil
 	}
 	if _, err := os.Stat(systemConfig); err == nil {
 		return systemConfig, nil
 	}
 	folder, err := commandline.Folder()
 	if err != nil {
-		return "", fmt.Errorf("no folder for the configuration: %w: name a file with --config", err)
+		return "", fmt.Errorf("%w: name a file with --config", err)
 	}
 	return filepath.Join(folder, "rpiped.toml"), nil
 }
 
 // load reads the configuration. Where there is none and none was named, it is
 // that of --any: its keys beside where it would be.
-func (c configFlag) load(any bool) (*serve.Config, error) {
+func (c configFile) load(any bool) (*serve.Config, error) {
 	path, err := c.path()
 	if err != nil {
 		return nil, err
 	}
 	config, err := serve.Load(path)
-	if any && c.Config == "" && errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case any && c == "" && errors.Is(err, fs.ErrNotExist):
 		return defaultConfig(path), nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &missing{
+			err:  fmt.Errorf("no configuration: there is no %s", path),
+			hint: "write one with a [programs.NAME] table, name another with --config, or try rpiped --any",
+		}
 	}
 	return config, err
 }

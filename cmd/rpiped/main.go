@@ -18,6 +18,8 @@ rpiped keygen makes the host key. authorized_keys, beside the configuration, has
 
 // grammar is the command line.
 type grammar struct {
+	Config configFile `placeholder:"FILE" help:"The configuration. Default: ${defaultConfig}."`
+
 	Serve       serveCommand       `cmd:"" default:"withargs" help:"Serve until SIGTERM (the default)."`
 	Check       checkCommand       `cmd:"" help:"Say what is wrong with the configuration."`
 	Keygen      keygenCommand      `cmd:"" help:"Make a host key."`
@@ -39,7 +41,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if ctx == nil {
 		return status
 	}
-	if err := ctx.Run(&output{stdout, stderr}); err != nil {
+	if err := ctx.Run(&output{stdout, stderr}, g.Config); err != nil {
 		commandline.Report(stderr, "rpiped", err)
 		return 1
 	}

@@ -4,19 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"rpipe/remote/serve"
 )
 
 // serveCommand serves until it is told to stop.
 type serveCommand struct {
-	configFlag
 	Any       bool     `help:"Serve every program on PATH, with any arguments, to every authorised key: for development. Without a configuration, on ${anyListen}."`
 	Listen    []string `placeholder:"ADDRESS" help:"Listen there, HOST:PORT, and not where the configuration says. Again for more."`
 	LogFormat string   `enum:"text,json" default:"text" help:"The form of the log on standard error: ${enum}."`
@@ -24,59 +25,59 @@ type serveCommand struct {
 
 // Run implements the command. It blocks until a signal, and returns nil after a
 // drain, or why it could not serve.
-func (c *serveCommand) Run(o *output) error {
-	config, err := c.load(c.Any)
+func (c *serveCommand) Run(o *output, file configFile) error {
+	config, err := file.load(c.Any)
 	if err != nil {
 		return err
 	}
 	if len(c.Listen) > 0 {
 		config.Listen = c.Listen
 	}
-	server, err := c.server(config, o)
+	r, err := c.load(config)
 	if err != nil {
 		return err
 	}
-	defer server.Key.Close()
+	rules := new(access)
+	rules.current.Store(r)
+	key, err := hostKey(config)
+	if err != nil {
+		return err
+	}
+	defer key.Close()
 	listeners, err := listen(config.Listen)
 	if err != nil {
 		return err
+	}
+	server := &serve.Server{
+		Key:         key,
+		Callers:     rules,
+		Programs:    rules,
+		Log:         c.logger(o.stderr),
+		MaxSessions: config.MaxSessions,
 	}
 	// Before the first line of the log, which tells a supervisor that it may
 	// send signals.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
-	return serveAll(server, listeners, config, signals)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	d := &daemon{
+		Server:  server,
+		drain:   config.Drain,
+		signals: signals,
+		hangups: hangups,
+		reload:  func() { c.reload(file, rules, server.Log) },
+	}
+	return d.serve(listeners)
 }
 
-// server makes the server, and fails where nobody could use it.
-func (c *serveCommand) server(config *serve.Config, o *output) (*serve.Server, error) {
-	var programs serve.Table = serve.AnyProgram{}
-	if !c.Any {
-		var err error
-		if programs, err = config.Table(); err != nil {
-			return nil, err
-		}
-	}
-	authorized, err := callers(config)
-	if err != nil {
-		return nil, err
-	}
-	key, err := hostKey(config)
-	if err != nil {
-		return nil, err
-	}
-	var handler slog.Handler = slog.NewTextHandler(o.stderr, nil)
+func (c *serveCommand) logger(w io.Writer) *slog.Logger {
 	if c.LogFormat == "json" {
-		handler = slog.NewJSONHandler(o.stderr, nil)
+		return slog.New(slog.NewJSONHandler(w, nil))
 	}
-	return &serve.Server{
-		Key:         key,
-		Callers:     authorized,
-		Programs:    programs,
-		Log:         slog.New(handler),
-		MaxSessions: config.MaxSessions,
-	}, nil
+	return slog.New(slog.NewTextHandler(w, nil))
 }
 
 // listen opens all listeners, or none.
@@ -88,49 +89,82 @@ func listen(addresses []string) ([]net.Listener, error) {
 			for _, ln := range listeners {
 				ln.Close()
 			}
-			var op *net.OpError
-			if errors.As(err, &op) {
-				err = op.Err // without the address, which we tell
-			}
-			return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
+			return nil, fmt.Errorf("cannot listen on %q: %w", address, listenProblem(err))
 		}
 		listeners = append(listeners, ln)
 	}
 	return listeners, nil
 }
 
-// serveAll serves until a listener fails or a signal comes: the first one drains,
-// a second one ends what is left.
-func serveAll(server *serve.Server, listeners []net.Listener, config *serve.Config, signals <-chan os.Signal) error {
+// listenProblem leaves out of net's error what repeats the address.
+func listenProblem(err error) error {
+	var dns *net.DNSError
+	var address *net.AddrError
+	var sys *os.SyscallError
+	switch {
+	case errors.As(err, &sys):
+		return sys.Err
+	case errors.As(err, &address), errors.As(err, &dns):
+		return errors.New("an address is HOST:PORT, or :PORT for all of this machine's")
+	}
+	return err
+}
+
+// daemon is a server that obeys signals.
+type daemon struct {
+	*serve.Server
+	drain   time.Duration
+	signals <-chan os.Signal // the first one drains, a second one ends what is left
+	hangups <-chan os.Signal // reload
+	reload  func()
+}
+
+// serve serves until a signal ends it, or a listener fails.
+func (d *daemon) serve(listeners []net.Listener) error {
 	failed := make(chan error, len(listeners))
 	var serving sync.WaitGroup
 	for _, ln := range listeners {
-		server.Log.Info("listening", "address", ln.Addr().String(), "key", server.Key.Fingerprint())
-		serving.Go(func() { failed <- server.Serve(ln) })
+		d.Log.Info("listening", "address", ln.Addr().String(), "key", d.Key.Fingerprint())
+		serving.Go(func() { failed <- d.Serve(ln) })
 	}
-	var result error
-	select {
-	case sig := <-signals:
-		server.Log.Info("draining", "signal", sig.String(), "limit", config.Drain.String())
-		ctx, cancel := context.WithTimeout(context.Background(), config.Drain)
-		var again sync.WaitGroup
-		again.Go(func() {
-			select {
-			case sig := <-signals:
-				server.Log.Info("ending", "signal", sig.String())
-				cancel()
-			case <-ctx.Done():
-			}
-		})
-		if err := server.Shutdown(ctx); err != nil {
-			server.Log.Warn("sessions were ended", "error", err)
-		}
-		cancel()
-		again.Wait()
-	case result = <-failed:
-		server.Close()
-	}
+	err := d.obey(failed)
 	serving.Wait()
-	server.Log.Info("stopped")
-	return result
+	d.Log.Info("stopped")
+	return err
+}
+
+// obey returns when nothing is served any more.
+func (d *daemon) obey(failed <-chan error) error {
+	for {
+		select {
+		case <-d.hangups:
+			d.reload()
+		case sig := <-d.signals:
+			d.Log.Info("draining", "signal", sig.String(), "limit", d.drain.String())
+			d.shutdown()
+			return nil
+		case err := <-failed:
+			d.Close()
+			return err
+		}
+	}
+}
+
+// shutdown drains; a signal meanwhile ends what is left.
+func (d *daemon) shutdown() {
+	ctx, cancel := context.WithTimeout(context.Background(), d.drain)
+	var again sync.WaitGroup
+	again.Go(func() {
+		select {
+		case sig := <-d.signals:
+			d.Log.Info("ending", "signal", sig.String())
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	if err := d.Shutdown(ctx); err != nil {
+		d.Log.Warn("sessions were ended", "error", err)
+	}
+	cancel()
+	again.Wait()
 }

@@ -13,6 +13,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 )
@@ -44,7 +48,7 @@ func Parse(grammar any, name, description string, args []string, stdout, stderr 
 		return nil, 0
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n%s: %s --help tells more\n", name, err, name, name)
+		fmt.Fprintf(stderr, "%s: %s\n%s: %s --help tells more\n", name, harmless(err.Error()), name, name)
 		return nil, ExitUsage
 	}
 	return ctx, 0
@@ -62,7 +66,8 @@ func Version() string {
 // Folder returns rpipe's own folder among the user's configuration:
 // $XDG_CONFIG_HOME/rpipe, where that variable is an absolute path, as the XDG
 // Base Directory Specification asks for, else ~/.config/rpipe, and on Windows
-// %AppData%\rpipe. The folder may not exist.
+// %AppData%\rpipe. The folder may not exist. It is an error where the environment
+// does not say where the user's files are.
 func Folder() (string, error) {
 	base := os.Getenv("XDG_CONFIG_HOME")
 	if filepath.IsAbs(base) {
@@ -73,15 +78,39 @@ func Folder() (string, error) {
 		return filepath.Join(dir, "rpipe"), err
 	}
 	home, err := os.UserHomeDir()
-	return filepath.Join(home, ".config", "rpipe"), err
+	if err != nil || !filepath.IsAbs(home) {
+		return "", errors.New("HOME is not set to an absolute path, so there is no place for your files")
+	}
+	return filepath.Join(home, ".config", "rpipe"), nil
 }
 
 // Report writes err to w as the command's own message, with the next step on a
-// line of its own where the error has a method Hint.
+// line of its own where the error has a method Hint. Control characters, which
+// came from elsewhere, are escaped.
 func Report(w io.Writer, name string, err error) {
-	fmt.Fprintf(w, "%s: %v\n", name, err)
+	fmt.Fprintf(w, "%s: %s\n", name, harmless(err.Error()))
 	var hinter interface{ Hint() string }
 	if errors.As(err, &hinter) && hinter.Hint() != "" {
-		fmt.Fprintf(w, "%s: %s\n", name, hinter.Hint())
+		fmt.Fprintf(w, "%s: %s\n", name, harmless(hinter.Hint()))
 	}
+}
+
+// harmless escapes what could act on a terminal, but for the line breaks and tabs
+// of a message that shows a source.
+func harmless(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case r == '\n', r == '\t', unicode.IsPrint(r):
+			b.WriteString(s[i : i+size])
+		default:
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+		i += size
+	}
+	return b.String()
 }
