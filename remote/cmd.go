@@ -260,6 +260,11 @@ func (c *Cmd) Wait() error {
 	return exit
 }
 
+// ReaderGone reports, after Wait, whether the reader of Stdout had gone before the
+// output was complete: then, and only then, death by SIGPIPE is no failure of the
+// last program.
+func (c *Cmd) ReaderGone() bool { return c.session != nil && c.session.Stdout.Stopped() }
+
 // Results returns how each program ended, after Wait; nil where that is not
 // known.
 func (c *Cmd) Results() []Result { return c.results }

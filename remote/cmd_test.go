@@ -253,7 +253,18 @@ func TestReaderThatLeavesEndsTheProgram(t *testing.T) {
 		if err := c.Wait(); exitStatus(err) != 141 {
 			t.Errorf("%s: %v, want SIGPIPE", script, err)
 		}
+		if !c.ReaderGone() {
+			t.Errorf("%s: ReaderGone is false", script)
+		}
 		w.Close()
+	}
+}
+
+func TestSIGPIPEOfAProgramWhoseReaderStaysIsToldApart(t *testing.T) {
+	h := newHost(t)
+	c := h.command(t, "sh", "-c", "echo part; kill -PIPE $$")
+	if err := c.Run(); exitStatus(err) != 141 || c.ReaderGone() {
+		t.Errorf("%v, ReaderGone %v, want 141 of a program that nobody left", err, c.ReaderGone())
 	}
 }
 

@@ -44,6 +44,7 @@ type Receiver struct {
 	borrowed   int       // of the budget
 	received   uint64
 	stopped    bool  // data is dropped
+	left       bool  // stopped before EOF came
 	eof        bool  // EOF came
 	late       bool  // the session has ended: nothing is sent any more
 	err        error // the connection's
@@ -187,7 +188,7 @@ func (r *Receiver) drop() bool {
 	if r.stopped {
 		return false
 	}
-	r.stopped = true
+	r.stopped, r.left = true, !r.eof
 	for c := r.head; c != nil; {
 		next := c.next
 		if c != r.reading && c != r.filling {
@@ -199,6 +200,13 @@ func (r *Receiver) drop() bool {
 	r.giveBack()
 	r.wake.Broadcast()
 	return true
+}
+
+// Stopped reports whether Stop came before the end of the stream.
+func (r *Receiver) Stopped() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.left
 }
 
 // Received returns the bytes received so far.
