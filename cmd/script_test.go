@@ -261,9 +261,9 @@ func cmdLog(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cmdStrike(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT}
+	signals := map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT}
 	if neg || len(args) != 2 || signals[args[1]] == 0 {
-		ts.Fatalf("usage: strike NAME KILL|TERM|STOP|CONT")
+		ts.Fatalf("usage: strike NAME KILL|TERM|HUP|STOP|CONT")
 	}
 	ts.Check(daemons(ts)[args[0]].cmd.Process.Signal(signals[args[1]]))
 }
