@@ -201,3 +201,28 @@ func TestWakersOfOneFileDoNotDisturbEachOther(t *testing.T) {
 		t.Errorf("the other one: %v", err)
 	}
 }
+
+func TestTwoReadersOfABlockingFileAndOneLine(t *testing.T) {
+	for range 200 {
+		r, w := pipe(t)
+		r.Fd() // blocking
+		waker := newTestWaker(t)
+		ended := make(chan error, 2)
+		for range 2 {
+			go func() {
+				_, err := waker.Reader(r).Read(make([]byte, 8))
+				ended <- err
+			}()
+		}
+		io.WriteString(w, "x")
+		first := <-ended
+		waker.Wake() // the other one must not be stuck in read(2)
+		second := <-ended
+		if first != nil || second != ErrWoken {
+			t.Fatal(first, second)
+		}
+		waker.Close()
+		r.Close()
+		w.Close()
+	}
+}

@@ -160,7 +160,7 @@ func (r *reader) readPolled(raw syscall.RawConn, p []byte) (n int, err error) {
 		if err := r.waker.poll(r.file, unix.POLLIN); err != nil {
 			return 0, err
 		}
-		if cerr := raw.Control(func(fd uintptr) { n, err = read(fd, p) }); cerr != nil {
+		if cerr := raw.Control(func(fd uintptr) { n, err = readNow(fd, p) }); cerr != nil {
 			return 0, cerr
 		}
 		if err != unix.EAGAIN { // else another reader was faster

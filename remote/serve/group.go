@@ -50,16 +50,11 @@ type process struct {
 	notice exitNotice
 }
 
-// newGroup makes the folder. Nothing runs before start; close must follow.
-func newGroup(commands []command) (*group, error) {
-	folder, err := os.MkdirTemp("", "rpiped-")
-	if err != nil {
-		return nil, fmt.Errorf("this host has no folder to run it in: %w", err)
-	}
+// newGroup takes a folder over. Nothing runs before start; close must follow.
+func newGroup(commands []command, folder string) (*group, error) {
 	waker, err := pollfd.NewWaker()
 	if err != nil {
-		os.Remove(folder)
-		return nil, fmt.Errorf("this host has no pipe left: %w", err)
+		return nil, err
 	}
 	return &group{commands: commands, folder: folder, waker: waker}, nil
 }

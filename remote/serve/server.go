@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -66,6 +67,7 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[net.Conn]struct{}
+	folders   *sessionFolders // from Serve until Close or Shutdown has ended all
 	sessions  int
 	closed    bool
 	wg        sync.WaitGroup // connections
@@ -106,8 +108,8 @@ func (s *Server) Serve(ln net.Listener) error {
 		return err
 	}
 	config.DynamicRecordSizingDisabled = true // for throughput
-	if !s.listen(ln) {
-		return ErrServerClosed
+	if err := s.listen(ln); err != nil {
+		return err
 	}
 	pause := time.Duration(0)
 	for {
@@ -151,7 +153,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.drain()
 	done := make(chan struct{})
 	go func() {
-		s.wg.Wait()
+		s.end()
 		close(done)
 	}()
 	select {
@@ -174,7 +176,7 @@ func (s *Server) Close() error {
 		conn.Close()
 	}
 	s.mu.Unlock()
-	s.wg.Wait()
+	s.end()
 	return nil
 }
 
@@ -202,14 +204,36 @@ func (s *Server) isDraining() bool {
 	}
 }
 
-func (s *Server) listen(ln net.Listener) bool {
+func (s *Server) listen(ln net.Listener) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.isDraining() {
-		return false
+		return ErrServerClosed
+	}
+	if s.folders == nil {
+		folders, err := newSessionFolders()
+		if err != nil {
+			return fmt.Errorf("no folder for sessions: %w", err)
+		}
+		s.folders = folders
 	}
 	s.listeners[ln] = struct{}{}
-	return true
+	return nil
+}
+
+// end waits for all connections, and gives back what sessions needed.
+func (s *Server) end() {
+	s.wg.Wait()
+	s.mu.Lock()
+	folders := s.folders
+	s.folders = nil
+	s.mu.Unlock()
+	if folders == nil {
+		return
+	}
+	if err := folders.close(); err != nil {
+		s.log.Warn("cannot remove the folder of sessions", "error", err)
+	}
 }
 
 // accept registers a connection before its goroutine starts, so that Close

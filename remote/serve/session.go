@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"sync"
 	"time"
 
@@ -46,10 +47,16 @@ func newSession(c *conn, o wire.Open) (s *session, index int, err error) {
 	if err := c.server.reserve(); err != nil {
 		return nil, 0, err
 	}
-	g, err := newGroup(commands)
+	folder, err := c.server.folders.new()
 	if err != nil {
 		c.server.release()
-		return nil, 0, err
+		return nil, 0, fmt.Errorf("this host has no folder to run it in: %w", err)
+	}
+	g, err := newGroup(commands, folder)
+	if err != nil {
+		os.Remove(folder)
+		c.server.release()
+		return nil, 0, fmt.Errorf("this host has no pipe left: %w", err)
 	}
 	return &session{
 		conn:    c,

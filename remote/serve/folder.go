@@ -1,0 +1,69 @@
+package serve
+
+import (
+	"os"
+	"path/filepath"
+)
+
+// folderPrefix begins the names of daemons' folders.
+const folderPrefix = "rpiped-"
+
+// lockTries is how often a new folder is made and locked.
+const lockTries = 5
+
+// sessionFolders is where the private folders of a server's sessions are: one
+// folder below the system's folder for temporary files, locked while the server
+// lives, so that the next one can tell what a killed one has left and remove it.
+type sessionFolders struct {
+	base string
+	lock *os.File
+}
+
+// newSessionFolders makes the folder, and removes those of servers of the same
+// user that live no more. close must follow.
+func newSessionFolders() (*sessionFolders, error) {
+	sweep(os.TempDir())
+	for try := 1; ; try++ {
+		base, err := os.MkdirTemp("", folderPrefix)
+		if err != nil {
+			return nil, err
+		}
+		lock, err := lockFolder(base)
+		if err == nil {
+			return &sessionFolders{base, lock}, nil
+		}
+		os.Remove(base)
+		if try == lockTries {
+			return nil, err
+		}
+		// Another server, which sweeps, was faster.
+	}
+}
+
+// new makes the folder of a session.
+func (f *sessionFolders) new() (string, error) { return os.MkdirTemp(f.base, "session-") }
+
+// close removes everything. No session may be under way.
+func (f *sessionFolders) close() error {
+	err := os.RemoveAll(f.base)
+	f.lock.Close()
+	return err
+}
+
+// sweep removes the folders in dir whose lock nobody holds. What cannot be looked
+// at, or is another user's, stays.
+func sweep(dir string) {
+	folders, err := filepath.Glob(filepath.Join(dir, folderPrefix+"*"))
+	if err != nil {
+		return
+	}
+	for _, folder := range folders {
+		if !ours(folder) {
+			continue
+		}
+		if lock, err := lockFolder(folder); err == nil {
+			os.RemoveAll(folder)
+			lock.Close()
+		}
+	}
+}
