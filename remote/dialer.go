@@ -266,5 +266,8 @@ func dialError(ctx context.Context, address string, err error) error {
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.DeadlineExceeded) {
 		return cause
 	}
+	if ctx.Err() != nil {
+		err = errNoAnswer
+	}
 	return &DialError{Address: address, Err: err}
 }

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"rpipe/parser"
 	"rpipe/remote"
@@ -14,7 +15,11 @@ import (
 
 // dialer makes connections as the flags say.
 func (c *command) dialer() *remote.Dialer {
-	return &remote.Dialer{Identify: c.identify, Resolve: c.resolver()}
+	return &remote.Dialer{
+		Identify:       c.identify,
+		Resolve:        c.resolver(),
+		ConnectTimeout: time.Duration(c.ConnectTimeout),
+	}
 }
 
 // hostFlag parses HOST of a flag: a host, or host:port, with or without the @.

@@ -30,12 +30,13 @@ type grammar struct {
 	Command bool `short:"c" help:"SCRIPT is followed by $0, as for sh -c."`
 	File    bool `short:"f" help:"SCRIPT is the name of a file, - for standard input."`
 
-	Config     string  `placeholder:"FILE" help:"Addresses of hosts. Default: config.toml in ~/.config/rpipe."`
-	Identity   string  `placeholder:"KEY" help:"Who you are: a private key file; for a key in ssh-agent a .pub file, SHA256:..., or agent:COMMENT. Default: identity in ~/.config/rpipe."`
-	KnownHosts string  `placeholder:"FILE" help:"The host keys that you trust. Default: known_hosts in ~/.config/rpipe."`
-	Timeout    seconds `placeholder:"TIME" help:"End everything after this time, as in 90, 1.5s, 10m: status 124."`
-	Loopback   bool    `help:"Play every host in this process, on 127.0.0.1, with the programs on PATH: to try a pipeline."`
-	Verbose    bool    `short:"v" help:"Tell how each stage ended."`
+	Config         string  `placeholder:"FILE" help:"Addresses of hosts. Default: config.toml in ~/.config/rpipe."`
+	Identity       string  `placeholder:"KEY" help:"Who you are: a private key file; for a key in ssh-agent a .pub file, SHA256:..., or agent:COMMENT. Default: identity in ~/.config/rpipe."`
+	KnownHosts     string  `placeholder:"FILE" help:"The host keys that you trust. Default: known_hosts in ~/.config/rpipe."`
+	Timeout        seconds `placeholder:"TIME" help:"End everything after this time, as in 90, 1.5s, 10m: status 124."`
+	ConnectTimeout seconds `placeholder:"TIME" help:"Give a host this time to be reached and to accept. Default: 10s."`
+	Loopback       bool    `help:"Play every host in this process, on 127.0.0.1, with the programs on PATH: to try a pipeline."`
+	Verbose        bool    `short:"v" help:"Tell how each stage ended."`
 
 	List   string `placeholder:"HOST" help:"List the programs that you may run on HOST."`
 	Trust  string `placeholder:"HOST" help:"Record the host key of HOST, given its fingerprint (SHA256:...) only that one."`
