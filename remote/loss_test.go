@@ -295,3 +295,17 @@ func TestProgramsDieWithTheirCaller(t *testing.T) {
 		t.Error("the program is still there")
 	}
 }
+
+func TestACrowdOfStrangersKeepsNobodyOut(t *testing.T) {
+	h := newHost(t)
+	for range 400 {
+		conn, err := net.Dial("tcp", h.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	if out, err := h.output(t, "hello", "cat"); err != nil || out != "hello" {
+		t.Errorf("%q, %v", out, err)
+	}
+}

@@ -24,8 +24,7 @@ var ErrServerClosed = errors.New("server closed")
 const (
 	DefaultFirstFrameTimeout = 10 * time.Second
 	DefaultMemory            = 256 << 20
-	maxUnidentified          = 256 // connections whose caller is not known yet
-	maxTurnedAway            = 64  // those who are being told that they may not
+	maxTurnedAway            = 64 // those who are being told that they may not
 	turnAwayTimeout          = 2 * time.Second
 )
 
@@ -46,7 +45,7 @@ type Server struct {
 	// was turned away; nil discards them.
 	Log *slog.Logger
 	// MaxSessions bounds the sessions at one time; 0 is DefaultMaxSessions.
-	// Twice as many connections may be open, and some for the unidentified.
+	// Twice as many connections may be open, and some whose caller is unknown.
 	MaxSessions int
 	// Memory bounds the growth of all windows together, in bytes; 0 is
 	// DefaultMemory.
@@ -57,12 +56,12 @@ type Server struct {
 	// IdleTimeout and DeadTimeout are those of wire.Options.
 	IdleTimeout, DeadTimeout time.Duration
 
-	once         sync.Once
-	log          *slog.Logger
-	budget       *wire.Budget
-	unidentified chan struct{}
-	turning      chan struct{}
-	draining     chan struct{}
+	once      sync.Once
+	log       *slog.Logger
+	budget    *wire.Budget
+	strangers strangers
+	turning   chan struct{}
+	draining  chan struct{}
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -89,7 +88,6 @@ func (s *Server) init() {
 			s.FirstFrameTimeout = DefaultFirstFrameTimeout
 		}
 		s.budget = wire.NewBudget(s.Memory)
-		s.unidentified = make(chan struct{}, maxUnidentified)
 		s.turning = make(chan struct{}, maxTurnedAway)
 		s.draining = make(chan struct{})
 		s.listeners = make(map[net.Listener]struct{})
@@ -239,22 +237,18 @@ func (s *Server) end() {
 // accept registers a connection before its goroutine starts, so that Close
 // misses none.
 func (s *Server) accept(tcp net.Conn, config *tls.Config) {
-	select {
-	case s.unidentified <- struct{}{}:
-	default:
-		s.log.Warn("too many connections whose caller is not known yet", "peer", tcp.RemoteAddr())
-		tcp.Close()
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if full := len(s.conns) >= maxUnidentified+2*s.MaxSessions; full || s.closed {
+	if full := len(s.conns) >= 2*(maxStrangers+s.MaxSessions); full || s.closed {
 		if full {
 			s.log.Warn("too many connections", "peer", tcp.RemoteAddr())
 		}
-		<-s.unidentified
 		tcp.Close()
 		return
+	}
+	if tooOld := s.strangers.add(tcp); tooOld != nil {
+		s.log.Warn("too many connections whose caller is not known yet", "closed", tooOld.RemoteAddr())
+		tooOld.Close()
 	}
 	s.conns[tcp] = struct{}{}
 	s.wg.Go(func() {
@@ -274,7 +268,7 @@ func (s *Server) serve(tcp net.Conn, config *tls.Config) {
 	conn := tls.Server(transport.Below(tcp), config)
 	deadline := time.Now().Add(s.FirstFrameTimeout)
 	caller, refusal := s.identify(conn, deadline, log)
-	<-s.unidentified
+	s.strangers.remove(tcp)
 	if refusal != nil {
 		s.turnAway(conn, *refusal)
 	}
