@@ -3,13 +3,20 @@ package pipeline
 import (
 	"context"
 	"sync"
+	"time"
 )
+
+// patience is how long a stage holds up its pipeline's start while commands run
+// that stand in its words. Nearly all of them need nobody, and end long before;
+// but one may read what a stage before it would write, which is not started yet,
+// and so would never end.
+const patience = time.Second
 
 // A barrier is the first phase of a pipeline's start. The stages that may need a
 // host meet there: each comes to the point where its host has accepted it, or
 // has refused; or it leaves, because it turned out to need none, has ended, or
-// is about to do something that another stage may have to be running for. When
-// none is on its way any more the pipeline decides, once.
+// does something that another stage may have to be running for. When none is on
+// its way any more the pipeline decides, once.
 type barrier struct {
 	met     chan struct{} // closed when no stage is on its way any more
 	decided chan struct{} // closed by decide
@@ -48,6 +55,10 @@ type ticket struct {
 	barrier *barrier
 	once    sync.Once
 	refused *verdict // set before the barrier is met, or never
+
+	mu      sync.Mutex
+	leaving *time.Timer // nil: leaveSoon was not called
+	over    bool        // leave was called
 }
 
 // refuse counts the stage in as one that its host has refused. It returns false
@@ -72,8 +83,28 @@ func (t *ticket) refusal() *verdict {
 
 // leave counts the stage out. Only the first leave or await of a ticket counts.
 func (t *ticket) leave() {
-	if t != nil {
-		t.once.Do(t.barrier.arrive)
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	t.over = true
+	if t.leaving != nil {
+		t.leaving.Stop()
+	}
+	t.mu.Unlock()
+	t.once.Do(t.barrier.arrive)
+}
+
+// leaveSoon counts the stage out if it has not come to its point when patience is
+// over. Calls after the first do nothing.
+func (t *ticket) leaveSoon() {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.leaving == nil && !t.over {
+		t.leaving = time.AfterFunc(patience, func() { t.once.Do(t.barrier.arrive) })
 	}
 }
 

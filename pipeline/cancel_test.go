@@ -217,14 +217,68 @@ func TestADeadlineIs124(t *testing.T) {
 	}
 }
 
-func TestBackgroundCommandsEndWithTheScript(t *testing.T) {
+func TestALocalProgramInTheBackgroundOutlivesTheScript(t *testing.T) {
+	for _, script := range []string{
+		"sh -c 'PID; exec sleep 1000' & echo end",
+		"f() { sh -c 'PID; exec sleep 1000' & }; f; echo end",
+		"true <(sh -c 'PID; exec sleep 1000'); echo end",
+	} {
+		dir := t.TempDir()
+		out, err := os.Create(filepath.Join(dir, "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer out.Close()
+		script = strings.ReplaceAll(strings.ReplaceAll(script, "PID", pid("p")), "DIR", dir)
+		got, _, _ := runHere(t, script, func(o *pipeline.Options) { o.Dir, o.Stdout, o.Stderr = dir, out, out })
+		if text, err := os.ReadFile(out.Name()); got.status != 0 || string(text) != "end\n" {
+			t.Errorf("%s: %+v %q %v", script, got, text, err)
+		}
+		for !exists(dir, "p") {
+			time.Sleep(time.Millisecond)
+		}
+		if left := alive(t, dir, "p"); len(left) == 0 {
+			t.Errorf("%s: it was ended", script)
+		}
+		text, err := os.ReadFile(filepath.Join(dir, "p"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(id, syscall.SIGKILL); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestRunWaitsForAllOtherBackgroundCommands(t *testing.T) {
 	h := newHosts(t, "a")
-	dir, here := inDir(t)
-	script := `sh -c '` + pid("p") + `; exec sleep 1000' & @a:sh -c '` + pid("q") + `; exec sleep 1000' & { sh -c '` + pid("r") + `; exec sleep 1000' | cat; } &
-	while [ ! -e p ] || [ ! -e q ] || [ ! -e r ]; do sleep 0.01; done; echo end`
-	got, _, _ := runHere(t, strings.ReplaceAll(script, "DIR", dir), h.use, here)
-	if got.stdout != "end\n" || got.status != 0 {
-		t.Errorf("%+v", got)
+	for _, script := range []string{
+		"{ sh -c 'sleep .1'; echo late; } & :",
+		"f() { sleep .1; echo late; }; f & :",
+		"(sleep .1; echo late) & :",
+		"sleep .1 | { cat; echo late; } & :",
+		"@a:sh -c 'sleep .1; echo late' & :",
+		"{ @a:sh -c 'sleep .1; echo late' & } | cat",
+		"echo x | tee >(sh -c 'cat >/dev/null; sleep .1; echo late') >/dev/null",
+		"sh -c 'sleep .1; echo late' & :",
+	} {
+		if got, stderr, _ := runHere(t, script, h.use); got != (outcome{"late\n", 0}) {
+			t.Errorf("%s: %+v %s", script, got, stderr)
+		}
+	}
+}
+
+func TestCancelEndsWhatRunsAfterTheScript(t *testing.T) {
+	h := newHosts(t, "a")
+	dir := t.TempDir()
+	script := `sh -c '` + pid("p") + `; exec sleep 1000' & @a:sh -c '` + pid("q") + `; exec sleep 1000' & { sh -c '` + pid("r") + `; exec sleep 1000' | cat; } &`
+	_, err := runAndCancel(t, dir, strings.ReplaceAll(script, "DIR", dir), &interrupted{syscall.SIGTERM, 143}, []string{"p", "q", "r"}, h.use)
+	if pipeline.ExitStatus(err) != 143 {
+		t.Error(err)
 	}
 	if left := alive(t, dir, "p", "q", "r"); len(left) > 0 {
 		t.Errorf("left running: %v", left)
@@ -239,4 +293,9 @@ func TestEachProgramLeadsAGroupUnlessThereIsATerminal(t *testing.T) {
 			t.Errorf("terminal %v: %q", terminal, got.stdout)
 		}
 	}
+}
+
+// withGrace is a change of options.
+func withGrace(d time.Duration) func(*pipeline.Options) {
+	return func(o *pipeline.Options) { o.Grace = d }
 }

@@ -19,13 +19,14 @@ import (
 type StageError struct {
 	Pipeline, Stage int    // as in StageReport
 	Host, Program   string // empty for a local stage
+	Service         string // the address of a service, with its port as written; empty for programs
 	Line, Column    int    // of the stage's name, from 1
 	Status          int    // exit status, never 0
 	Err             error  // the cause, never nil
 }
 
-// Error names the stage and says what happened, in one line that holds no
-// control characters, whatever the cause holds.
+// Error names the stage, says what happened, and where in the script the stage
+// stands, in one line that holds no control characters, whatever the cause holds.
 func (e *StageError) Error() string {
 	var b strings.Builder
 	if e.Stage > 0 {
@@ -33,10 +34,20 @@ func (e *StageError) Error() string {
 	} else {
 		fmt.Fprintf(&b, "line %d", e.Line)
 	}
-	if e.Host != "" {
+	switch {
+	case e.Service != "":
+		fmt.Fprintf(&b, " %s", e.Service)
+	case e.Host != "":
 		fmt.Fprintf(&b, " %v", parser.Address{Host: e.Host, Program: e.Program})
 	}
 	fmt.Fprintf(&b, ": %v", e.Err)
+	switch {
+	case e.Stage == 0 || e.Column == 0: // not in the script's text
+	case e.Line == 1:
+		fmt.Fprintf(&b, " (column %d)", e.Column)
+	default:
+		fmt.Fprintf(&b, " (line %d, column %d)", e.Line, e.Column)
+	}
 	return printable(b.String())
 }
 

@@ -35,11 +35,15 @@ func TestARefusedStageKeepsAllOthersFromRunning(t *testing.T) {
 		}, {
 			"a bad address that is known when expanded", `h='a b'; touch ran | "@$h:cat" | cat`,
 			"2 2 2", 2,
-			[]string{`rpipe: stage 2: bad address "@a b:cat"`},
+			[]string{`rpipe: stage 2: bad address "@a b:cat"`, " (column 22)\n"},
 		}, {
 			"a service that is known when expanded", `h=a; touch ran | @$h | cat`,
 			"2 2 2", 2,
 			[]string{"rpipe: stage 2 @a: services cannot be called"},
+		}, {
+			"with a substitution in its words", `touch ran | @a:nosuch-zz "$(echo q)" "$(echo r; sh -c 'sleep .1')"`,
+			"127 127", 127,
+			[]string{"stage 2 @a:nosuch-zz: no program ", "(column 13)"},
 		}, {
 			"beside a command that turned out to be local", `c=touch; $c ran | @a:nosuch-zz`,
 			"127 127", 127,
@@ -79,6 +83,11 @@ func TestServicesAreRefusedBeforeAnythingRuns(t *testing.T) {
 	}
 	if strings.Count(stderr, "services cannot be called") != 2 {
 		t.Error(stderr)
+	}
+	for _, text := range []string{"stage 2 @a: services", "(line 2, column 16)\n", "stage 2 @b:99: services", "(line 2, column 29)\n"} {
+		if !strings.Contains(stderr, text) {
+			t.Errorf("stderr lacks %q:\n%s", text, stderr)
+		}
 	}
 	var all *multierror.Error
 	if !errors.As(err, &all) || len(all.Errors) != 2 {
@@ -269,5 +278,13 @@ func TestTracingShowsNothingOfOurs(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
 	if len(lines) != 5 || strings.Contains(stderr, "PIPE") || strings.Contains(stderr, "x00") {
 		t.Error(stderr)
+	}
+}
+
+func TestASubstitutionThatReadsAStageBeforeItDoesNotHang(t *testing.T) {
+	h := newHosts(t, "a")
+	got, stderr, _ := runHere(t, `echo word | @a:echo "$(cat)"`, h.use)
+	if got.stdout != "word\n" || got.status != 0 {
+		t.Errorf("%+v %s", got, stderr)
 	}
 }

@@ -4,14 +4,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 )
-
-// fifoPrefix begins the names of the FIFOs that the interpreter makes for <( ) and
-// >( ), in its folder for temporary files.
-const fifoPrefix = "sh-interp-"
 
 // unblockInterval is how often a blocked open of a FIFO is knocked at.
 const unblockInterval = 5 * time.Millisecond
@@ -43,49 +37,63 @@ func openFIFO(ctx context.Context, path string, flag int, perm os.FileMode) (*os
 	return nil, context.Cause(ctx)
 }
 
-// isFIFOName reports whether a word names one of the interpreter's FIFOs.
-func isFIFOName(tempDir, word string) bool {
-	dir, name := filepath.Split(word)
-	return strings.HasPrefix(name, fifoPrefix) && filepath.Clean(dir) == tempDir
+// A fifoFolder is where the interpreter makes the FIFOs of <( ) and >( ), whose
+// commands block until somebody opens them. It belongs to one script, so that
+// nothing of it is left behind.
+type fifoFolder struct {
+	path string // "" if the script needs none
 }
 
-// unblockFIFOs lets go of the commands of <( ) and >( ) whose FIFO the command
-// with these words, which has ended, did not open. The interpreter would let
-// them wait for ever.
-func unblockFIFOs(tempDir string, words []string) {
+// make makes the folder in dir, or where temporary files belong if that is not an
+// absolute path. It returns false if it cannot; the interpreter then makes FIFOs
+// where it likes.
+func (f *fifoFolder) make(dir string) bool {
+	if !filepath.IsAbs(dir) {
+		dir = ""
+	}
+	path, err := os.MkdirTemp(dir, "rpipe-")
+	if err != nil {
+		return false
+	}
+	f.path = path
+	return true
+}
+
+// holds reports whether path is that of one of the FIFOs.
+func (f *fifoFolder) holds(path string) bool { return f.path != "" && filepath.Dir(path) == f.path }
+
+// let lets go of the commands whose FIFO is among the words of a command that has
+// ended: it did not open them, and nobody else will.
+func (f *fifoFolder) let(words []string) {
 	for _, w := range words {
-		if isFIFOName(tempDir, w) {
+		if f.holds(w) {
 			unblock(w)
 		}
 	}
 }
 
-// maxNotedFIFOs is how many FIFOs are noted before those that are gone are
-// forgotten.
-const maxNotedFIFOs = 64
-
-// noteFIFOs remembers the FIFOs among the words of a command, for the end of the
-// script: a builtin or a function may be given one and not open it.
-func (x *execution) noteFIFOs(words []string) {
-	for _, w := range words {
-		if !isFIFOName(x.tempDir, w) {
-			continue
+// letAll lets go of all commands until done is closed, except of those whose FIFO is
+// used.
+func (f *fifoFolder) letAll(done <-chan struct{}, used func(path string) bool) {
+	for f.path != "" {
+		if entries, err := os.ReadDir(f.path); err == nil {
+			for _, e := range entries {
+				if path := filepath.Join(f.path, e.Name()); !used(path) {
+					unblock(path)
+				}
+			}
 		}
-		x.fifosMu.Lock()
-		if len(x.fifos) >= maxNotedFIFOs {
-			x.fifos = slices.DeleteFunc(x.fifos, func(f string) bool {
-				_, err := os.Lstat(f)
-				return err != nil
-			})
+		select {
+		case <-done:
+			return
+		case <-time.After(unblockInterval):
 		}
-		x.fifos = append(x.fifos, w)
-		x.fifosMu.Unlock()
 	}
 }
 
-// unblockAll lets go of all commands of <( ) and >( ), at the end of the script.
-func (x *execution) unblockAll() {
-	x.fifosMu.Lock()
-	defer x.fifosMu.Unlock()
-	unblockFIFOs(x.tempDir, x.fifos)
+// remove removes the folder.
+func (f *fifoFolder) remove() {
+	if f.path != "" {
+		os.RemoveAll(f.path)
+	}
 }

@@ -10,23 +10,33 @@ import (
 
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser"
 )
 
 // call is the interpreter's CallHandler: it sees every simple command after its
 // expansion.
 func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
-	if isInternal(ctx) || isMark(args[0]) {
+	if isInternal(ctx) {
 		return args, nil
 	}
 	sh, hc := shellOf(ctx), interp.HandlerCtx(ctx)
-	sh.at.Store(&hc.Pos)
+	if isMark(args[0]) {
+		if x.plan.endsRemote(args) && goneReader(hc) {
+			return exitWith(statusPipe), nil
+		}
+		return args, nil
+	}
+	sh.at.Store(packPlace(hc.Pos))
 	sh.commands.Add(1)
-	x.noteFIFOs(args)
 	if !sh.stage.calls(ctx, hc.Pos, args) {
 		return exitWith(causeStatus(context.Cause(ctx))), nil
 	}
 	if lost := x.readsCut(sh, hc); lost != nil {
 		return exitWith(lost.status), nil
+	}
+	if isAddress(args[0]) && goneReader(hc) {
+		return exitWith(statusPipe), nil // a loop would call its host for ever
 	}
 	switch args[0] {
 	case "echo", "printf", "pwd", "type", "dirs", "times", "help":
@@ -53,12 +63,33 @@ func (x *execution) readsCut(sh *shell, hc interp.HandlerContext) *verdict {
 	if !x.hunter.anyCut() {
 		return nil
 	}
-	lost := x.hunter.cutBy(pipeOf(hc.Stdin))
+	lost := x.hunter.cutBy(x.victimOf(sh, hc, nil))
 	if lost != nil {
 		_ = sh.failed(lost)
 		x.cutOff(sh, hc, lost)
 	}
 	return lost
+}
+
+// goneReader reports whether nobody will read what a command writes to stdout.
+func goneReader(hc interp.HandlerContext) bool {
+	f, ok := hc.Stdout.(*os.File)
+	return ok && noReader(f)
+}
+
+// endsRemote reports whether the words of a mark are those of a pipeline whose last
+// stage may be a remote one that writes to the pipeline's output.
+func (p *plan) endsRemote(args []string) bool {
+	if args[0] != markPipeline {
+		return false
+	}
+	i, err := strconv.Atoi(args[1])
+	if err != nil {
+		return false
+	}
+	stages := p.pipelines[i].stages
+	last := stages[len(stages)-1]
+	return last.Kind == parser.Remote && !last.redirected
 }
 
 // exitWith returns the command that ends a shell.
@@ -74,10 +105,10 @@ func (x *execution) exec(ctx context.Context, args []string) error {
 		return x.mark(ctx, sh, hc, args)
 	}
 	if !x.commands.enter() {
-		return context.Cause(ctx) // the script has ended
+		return errScriptEnded
 	}
 	defer x.commands.leave()
-	defer unblockFIFOs(x.tempDir, args)
+	defer x.fifos.let(args)
 	var err error
 	if isAddress(args[0]) {
 		err = x.runRemote(ctx, sh, hc, args)
@@ -85,10 +116,17 @@ func (x *execution) exec(ctx context.Context, args []string) error {
 		err = x.runLocal(ctx, sh, hc, args)
 	}
 	var es interp.ExitStatus
-	if errors.As(err, &es) && es == statusPipe && x.plan.leaves(hc.Pos) {
+	if errors.As(err, &es) && es == statusPipe && x.plan.leaves(hc.Pos) && left(hc) {
 		return nil
 	}
 	return err
+}
+
+// left reports whether nobody reads the output of a command of the interpreter's
+// own pipelines, which is open still; true where that cannot be known.
+func left(hc interp.HandlerContext) bool {
+	f, ok := hc.Stdout.(*os.File)
+	return !canPoll || !ok || noReader(f)
 }
 
 // leaves reports whether the command at pos is a stage of a pipeline of the
@@ -108,6 +146,12 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 			return err
 		}
 		return x.runPipeline(ctx, sh, hc, x.plan.pipelines[i])
+	case markTime:
+		if args[1] == timeBegins {
+			x.times.begin(args[2])
+		} else {
+			x.times.end(args[2], args[1], veiled(hc))
+		}
 	case markStatuses:
 		if args[1] != fresh || sh.fresh.Load() != sh.commands.Load() {
 			status := hc.LastExitStatus
@@ -120,15 +164,35 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 			sh.setStatuses(ctx, hc, status)
 		}
 	}
-	if v := sh.last.Load(); v != nil && v.status == hc.LastExitStatus {
+	status := hc.LastExitStatus
+	if args[0] == markLoop {
+		var err error
+		if status, err = strconv.Atoi(args[1]); err != nil {
+			return err
+		}
+		if status != 0 && option(ctx, hc, "errexit") {
+			// What failed was part of a condition; the status would end the shell.
+			_ = hc.Builtin(internal(ctx), []string{"eval", ":"})
+			return nil
+		}
+	}
+	if v := sh.last.Load(); v != nil && v.status == status {
 		return v
 	}
-	return failure(hc.LastExitStatus)
+	return failure(status)
 }
 
 // A veil is the stderr of a mark: it takes what the interpreter traces of it, and
 // knows the stderr that the shell has.
 type veil struct{ stderr io.Writer }
+
+// veiled returns the stderr that the shell of a mark has.
+func veiled(hc interp.HandlerContext) io.Writer {
+	if v, ok := hc.Stderr.(*veil); ok {
+		return v.stderr
+	}
+	return hc.Stderr
+}
 
 func (v *veil) Read([]byte) (int, error)    { return 0, io.EOF }
 func (v *veil) Write(p []byte) (int, error) { return len(p), nil }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -161,9 +160,4 @@ func (tr *trigger) String() string {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	return string(tr.got)
-}
-
-// withGrace is a change of options.
-func withGrace(d time.Duration) func(*pipeline.Options) {
-	return func(o *pipeline.Options) { o.Grace = d }
 }

@@ -1,13 +1,18 @@
 package pipeline
 
 import (
+	"context"
+	"strings"
 	"sync"
+
+	"mvdan.cc/sh/v3/syntax"
 )
 
 // A gate counts the exec handlers under way, and lets none in when it is closed.
 type gate struct {
 	mu     sync.Mutex
-	inside sync.WaitGroup
+	inside int
+	empty  *sync.Cond // of mu; nil until somebody waits
 	closed bool
 }
 
@@ -18,11 +23,17 @@ func (g *gate) enter() bool {
 	if g.closed {
 		return false
 	}
-	g.inside.Add(1)
+	g.inside++
 	return true
 }
 
-func (g *gate) leave() { g.inside.Done() }
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.inside--; g.inside == 0 && g.empty != nil {
+		g.empty.Broadcast()
+	}
+}
 
 func (g *gate) close() {
 	g.mu.Lock()
@@ -30,32 +41,100 @@ func (g *gate) close() {
 	g.closed = true
 }
 
-// wait waits until nobody is inside, after close.
-func (g *gate) wait() { g.inside.Wait() }
-
-// mayHaveJobs reports whether the shell of the script can have something in the
-// background.
-func (x *execution) mayHaveJobs() bool {
-	x.fifosMu.Lock()
-	defer x.fifosMu.Unlock()
-	return x.plan.jobs || len(x.fifos) > 0
+// wait waits until nobody is inside.
+func (g *gate) wait() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.empty == nil {
+		g.empty = sync.NewCond(&g.mu)
+	}
+	for g.inside > 0 {
+		g.empty.Wait()
+	}
 }
 
-// letGo frees what a stage that has ended holds. Where it may have left commands
-// in the background its pipes stay open until those have ended, if that can be
-// waited for, because they may write still; the stage itself is over.
+// A remnant are the local programs in the background that run still when their
+// script has ended. They stay bound to its context until they are let go.
+type remnant struct {
+	over   chan struct{} // closed when the script has ended
+	reaper sync.WaitGroup
+
+	mu   sync.Mutex
+	left []*process
+}
+
+// await waits for a program in the background, and calls ended when that is over.
+// When the script ends before, it returns 0, and the rest is done in a goroutine,
+// which ends with the program.
+func (m *remnant) await(p *process, ended func()) (status int) {
+	done := make(chan int, 1)
+	m.reaper.Go(func() {
+		status := p.wait()
+		ended()
+		done <- status
+	})
+	select {
+	case status := <-done:
+		return status
+	case <-m.over:
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.left = append(m.left, p)
+		return 0
+	}
+}
+
+// letGo makes the programs independent of the context.
+func (m *remnant) letGo() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.left {
+		p.stop()
+	}
+}
+
+// letGo frees what a stage that has ended holds. Where it has left commands in the
+// background its pipes stay open until those have ended, if that can be waited
+// for, because they may write still; the stage itself is over.
 func (x *execution) letGo(s *stageRun) {
 	switch {
-	case !x.plan.jobs:
+	case !x.plan.jobs || !hasJobs(s.shell):
 		s.closeEnds()
 		s.cancel(nil)
 	case !x.plan.linger:
 		s.closeEnds() // its context ends with the script
 	default:
 		x.lingering.Go(func() {
-			x.awaitJobs(s.shell)
+			awaitJobs(s.shell)
 			s.closeEnds()
 			s.cancel(nil)
 		})
 	}
+}
+
+// awaitAllJobs waits for what stages and the shell of the script have left in the
+// background, when the script has ended. Commands of <( ) and >( ) whose FIFO
+// nobody has opened, and nobody who runs will, are let go.
+func (x *execution) awaitAllJobs(sh *shell) {
+	done := make(chan struct{})
+	var letting sync.WaitGroup
+	letting.Go(func() { x.fifos.letAll(done, x.hunter.reads) })
+	x.lingering.Wait()
+	if x.plan.jobs {
+		awaitJobs(sh)
+	}
+	x.commands.wait()
+	close(done)
+	letting.Wait()
+}
+
+// awaitJobs waits for the background commands of a shell that runs nothing else.
+func awaitJobs(sh *shell) {
+	_ = runGuarded(internal(context.Background()), sh, mark(syntax.Pos{}, "wait"))
+}
+
+// hasJobs reports whether a shell that runs nothing else has started any.
+func hasJobs(sh *shell) bool {
+	test, err := syntax.NewParser().Parse(strings.NewReader("[[ -n ${!:-} ]]"), "")
+	return err == nil && runGuarded(internal(context.Background()), sh, test.Stmts[0]) == nil
 }

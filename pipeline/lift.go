@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -16,7 +17,9 @@ import (
 const (
 	markPipeline = "\x00pipeline" // with the index in plan.pipelines: runs it
 	markStatus   = "\x00status"   // ends with the status of the command before it
+	markLoop     = "\x00loop"     // with a status: ends with it, unless "set -e" is on
 	markStatuses = "\x00statuses" // brings PIPESTATUS up to date; keeps the status
+	markTime     = "\x00time"     // measures; keeps the status
 	markVeil     = "\x00veil"     // as a file for stderr: hides what is traced of a mark
 )
 
@@ -27,6 +30,7 @@ type plan struct {
 	stages    map[syntax.Pos]*plannedStage // every stage with a name, by the name's position in the copy
 	services  []*plannedStage              // stages that name a service, in order
 	jobs      bool                         // the script has commands in the background
+	alone     map[syntax.Pos]bool          // of those, the simple ones, by the position of their name
 	linger    bool                         // and to wait for those of a stage cannot take for ever
 }
 
@@ -44,6 +48,10 @@ type plannedStage struct {
 	pos      syntax.Pos   // of the name in the copy; not valid if the stage has none
 	assigned []string     // variables assigned in front of the name
 	last     bool         // no stage follows
+	place    place        // of its statement
+
+	redirected  bool // it has a redirection of standard output
+	substitutes bool // <( ) or >( ) stands in it, whose commands inherit its streams
 }
 
 // early reports whether the stage belongs to the first phase of a start: it may
@@ -66,13 +74,16 @@ type lifter struct {
 // it stay the interpreter's.
 func newPlan(prog *parser.Program, name string) *plan {
 	var c cloner
-	p := &plan{file: c.file(prog.File), stages: make(map[syntax.Pos]*plannedStage)}
+	p := &plan{file: c.file(prog.File), stages: make(map[syntax.Pos]*plannedStage), alone: make(map[syntax.Pos]bool)}
 	p.file.Name = name
 	l := &lifter{plan: p, copies: c.stmts, owned: make(map[*syntax.Stmt]*plannedPipeline), ours: true}
+	sv := newSurveyor(p.file)
 	for i, pl := range prog.Pipelines {
-		l.prepare(i+1, pl)
+		l.prepare(i+1, pl, sv)
 	}
 	p.background()
+	timed(p.file)
+	looped(p.file)
 	p.file.Stmts = l.list(p.file.Stmts, false)
 	return p
 }
@@ -87,8 +98,14 @@ func (p *plan) background() {
 		switch n := n.(type) {
 		case *syntax.Stmt:
 			p.jobs = p.jobs || n.Background || n.Disown || n.Coprocess
+			if n.Background {
+				p.mayOutlive(n)
+			}
 		case *syntax.ProcSubst:
 			p.jobs = true
+			if n.Op == syntax.CmdIn && len(n.Stmts) == 1 {
+				p.mayOutlive(n.Stmts[0])
+			}
 		case *syntax.CallExpr:
 			if len(n.Args) > 0 && runsText(n.Args[0].Lit()) {
 				p.jobs, unknown = true, true
@@ -129,14 +146,30 @@ func (p *plan) background() {
 	})
 }
 
+// mayOutlive notes the statement of a command in the background: if it is one local
+// program, that may outlive the script.
+func (p *plan) mayOutlive(s *syntax.Stmt) {
+	if call, ok := s.Cmd.(*syntax.CallExpr); ok && len(call.Args) > 0 && !s.Negated {
+		p.alone[call.Args[0].Pos()] = true
+	}
+}
+
 // runsText reports whether a command runs text that is not in the script.
 func runsText(name string) bool { return name == "eval" || name == "source" || name == "." }
 
 // prepare registers the stages of a pipeline.
-func (l *lifter) prepare(number int, pl *parser.Pipeline) {
+func (l *lifter) prepare(number int, pl *parser.Pipeline, sv *surveyor) {
 	owned := &plannedPipeline{number: number}
 	for _, s := range pl.Stages {
 		ps := &plannedStage{Stage: s, pipeline: number, last: s.Number == len(pl.Stages)}
+		stmt := l.copies[s.Stmt]
+		ps.place = sv.place(stmt)
+		ps.redirected = slices.ContainsFunc(stmt.Redirs, takesStdout)
+		syntax.Walk(stmt, func(n syntax.Node) bool {
+			_, is := n.(*syntax.ProcSubst)
+			ps.substitutes = ps.substitutes || is
+			return true
+		})
 		if s.Call != nil && len(s.Call.Args) > 0 {
 			call := l.copies[s.Stmt].Cmd.(*syntax.CallExpr)
 			quoteAddress(call.Args[0], s)
@@ -154,6 +187,26 @@ func (l *lifter) prepare(number int, pl *parser.Pipeline) {
 	if len(owned.stages) > 1 {
 		l.owned[l.copies[pl.Stmt]] = owned
 	}
+}
+
+// place returns that of the command at pos. One that is not in the script's text is
+// where nobody looks.
+func (p *plan) place(pos syntax.Pos) place {
+	if s := p.stages[pos]; s != nil {
+		return s.place
+	}
+	return place{}
+}
+
+// takesStdout reports whether a redirection is one of standard output.
+func takesStdout(r *syntax.Redirect) bool {
+	switch r.Op {
+	case syntax.RdrAll, syntax.AppAll:
+		return true
+	case syntax.RdrOut, syntax.AppOut, syntax.RdrClob, syntax.DplOut:
+		return r.N == nil || r.N.Value == "1"
+	}
+	return false
 }
 
 // list rewrites the statements of a shell. Where ignored is true, "set -e" does
@@ -224,10 +277,6 @@ func (l *lifter) command(cmd syntax.Command, ignored bool) {
 	case *syntax.CaseClause:
 		for _, item := range cmd.Items {
 			item.Stmts = l.list(item.Stmts, ignored)
-		}
-	case *syntax.TimeClause:
-		if cmd.Stmt != nil {
-			cmd.Stmt = l.element(cmd.Stmt, ignored)
 		}
 	case *syntax.Subshell:
 		ours := l.ours

@@ -37,13 +37,15 @@ func (x *execution) runLocal(ctx context.Context, sh *shell, hc interp.HandlerCo
 		Stdin: hc.Stdin, Stdout: out.stdout, Stderr: out.stderr,
 	}
 	var p *process
-	v := victimOf(sh, hc)
-	ok, err := x.hunter.begin(v, func() (func(), error) {
-		p, err = x.start(ctx, cmd)
+	outlives := x.plan.alone[hc.Pos] && len(out.captures) == 0
+	v := x.victimOf(sh, hc, args)
+	ok, err := x.hunter.begin(v, func() (lethal, error) {
+		defer sh.stage.keepEnds()()
+		p, err = x.start(ctx, cmd, outlives)
 		if err != nil {
-			return nil, err
+			return lethal{}, err
 		}
-		return p.kill, nil
+		return lethal{p.freeze, p.kill}, nil
 	})
 	out.started()
 	if !ok || err != nil {
@@ -53,11 +55,16 @@ func (x *execution) runLocal(ctx context.Context, sh *shell, hc interp.HandlerCo
 		}
 		return x.killedStatus(sh, v)
 	}
-	if sh.stage.runs(hc.Pos) {
-		sh.stage.closeEnds()
+	if sh.stage.runs(hc.Pos) && !sh.stage.plan.substitutes {
+		defer sh.stage.handOver(p)()
 	}
-	status := p.wait()
-	x.hunter.remove(v)
+	var status int
+	if outlives {
+		status = x.remnant.await(p, func() { x.hunter.remove(v) })
+	} else {
+		status = p.wait()
+		x.hunter.remove(v)
+	}
 	if err := out.wait(ctx); err != nil && status == 0 {
 		status = 1
 	}
@@ -70,15 +77,20 @@ func (x *execution) runLocal(ctx context.Context, sh *shell, hc interp.HandlerCo
 // killedStatus returns the status of a process that was killed, or that was not
 // started for the reason why it would be.
 func (x *execution) killedStatus(sh *shell, v *victim) error {
-	if lost := x.hunter.cutBy(v.in); lost != nil {
+	if lost := x.hunter.cutBy(v); lost != nil {
 		return sh.failed(lost)
 	}
 	return failure(statusKilled)
 }
 
-// start starts cmd, or the shell with it where it is a script without "#!".
-func (x *execution) start(ctx context.Context, cmd *exec.Cmd) (*process, error) {
+// start starts cmd, or the shell with it where it is a script without "#!". Unless it
+// outlives the script it does not outlive this process either.
+func (x *execution) start(ctx context.Context, cmd *exec.Cmd, outlives bool) (*process, error) {
 	attempt := func(cmd exec.Cmd) (*process, error) {
+		cmd.SysProcAttr = processAttributes(!x.opts.Terminal)
+		if !outlives {
+			dieWithParent(cmd.SysProcAttr)
+		}
 		return startProcess(ctx, &cmd, !x.opts.Terminal, x.opts.Grace)
 	}
 	p, err := attempt(*cmd)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -20,6 +21,7 @@ type pipelineRun struct {
 	plan    *plannedPipeline
 	stages  []*stageRun
 	barrier *barrier
+	stdout  io.Writer // of the last stage
 }
 
 // runPipeline runs a pipeline in the shell sh and returns its status in the way
@@ -34,6 +36,7 @@ func (x *execution) runPipeline(ctx context.Context, sh *shell, hc interp.Handle
 	for _, s := range p.stages {
 		<-s.done
 	}
+	p.closeProbes()
 	if refused {
 		return p.refusal(ctx, sh, hc)
 	}
@@ -42,10 +45,8 @@ func (x *execution) runPipeline(ctx context.Context, sh *shell, hc interp.Handle
 
 // prepare makes the shells and the pipes. On an error nothing is left open.
 func (p *pipelineRun) prepare(ctx context.Context, sh *shell, hc interp.HandlerContext) error {
-	stderr := hc.Stderr
-	if v, ok := stderr.(*veil); ok {
-		stderr = v.stderr
-	}
+	stderr := veiled(hc)
+	p.stdout = hc.Stdout
 	early := 0
 	for _, ps := range p.plan.stages {
 		if ps.early() {
@@ -72,13 +73,16 @@ func (p *pipelineRun) prepare(ctx context.Context, sh *shell, hc interp.HandlerC
 					s.closeEnds()
 					s.cancel(nil)
 				}
+				p.closeProbes()
 				return err
 			}
-			s.out, out, input = w, w, r
+			s.out, s.outID, out, input = w, pipeOf(w), w, r
+			s.readers.open(w)
 			if ps.PipeAll {
 				errOut = w
 			}
 		}
+		s.stdout = out
 		s.shell = &shell{runner: sh.runner.Subshell(), stage: s}
 		if err := interp.StdIO(in, out, errOut)(s.shell.runner); err != nil {
 			return err // not for files
@@ -86,6 +90,12 @@ func (p *pipelineRun) prepare(ctx context.Context, sh *shell, hc interp.HandlerC
 		in = input
 	}
 	return nil
+}
+
+func (p *pipelineRun) closeProbes() {
+	for _, s := range p.stages {
+		s.readers.close()
+	}
 }
 
 // start starts the stages in two phases: those that may need a host, and when
@@ -154,10 +164,13 @@ func (p *pipelineRun) refusal(ctx context.Context, sh *shell, hc interp.HandlerC
 func (p *pipelineRun) verdict(ctx context.Context, sh *shell, hc interp.HandlerContext) error {
 	statuses := make([]int, len(p.stages))
 	for i, s := range p.stages {
+		if v := p.x.hunter.lostBy(s); v != nil {
+			s.lose(v) // it may have left in the background what was lost later
+		}
 		statuses[i] = s.status
 	}
 	on := decide(p.stages, true)
-	if on >= 0 && on != decide(p.stages, false) && !pipefail(ctx, hc) {
+	if on >= 0 && on != decide(p.stages, false) && !option(ctx, hc, "pipefail") {
 		on = -1
 	}
 	sh.setStatuses(ctx, hc, statuses...)

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -26,22 +27,32 @@ func (p *poison) ExitStatus() int { return statusKilled }
 // A victim is what dies with a stage: a process or a remote command that runs in
 // it, or in a pipeline inside it.
 type victim struct {
-	stage   *stageRun // nil outside of any stage
-	in, out pipeID    // what it reads and writes, if those are pipes
-	kill    func()    // does not block; afterwards the victim takes no end of input for one
+	stage  *stageRun // nil outside of any stage
+	in     []pipeID  // the pipes that it reads: its input, and the FIFOs among its words
+	stdout any       // its output
+	lethal
+}
+
+// lethal is how to kill a victim, in two steps of which none blocks. To close one
+// victim's output is to end another one's input: so all of them are frozen before
+// any is killed.
+type lethal struct {
+	freeze func() // afterwards the victim takes no end of input for one
+	kill   func()
 }
 
 // A hunter knows all victims of a script.
 type hunter struct {
 	// starting is held for reading while something is started and registered,
-	// and for writing while a stage, or a pipe, is marked: so nothing is unknown
-	// to the killer, and nothing starts there afterwards.
+	// and for writing while victims are killed: so none is unknown to the killer,
+	// none starts afterwards where it must not, and what is not started, and
+	// would close a pipe for that reason, waits until all are dead.
 	starting sync.RWMutex
 	cut      map[pipeID]*verdict // pipes of the interpreter that a lost command has written to, with its failure
 
-	// killing is held while victims are killed. Whoever waits for a victim comes
-	// by here before it goes on, and so closes no pipe, and runs no further
-	// command, before all are dead.
+	// killing is held too while victims are killed. Whoever waits for a victim
+	// comes by here before it goes on, and so closes no pipe, and runs no further
+	// command, before all are dead. It is taken after starting.
 	killing sync.Mutex
 	all     map[*victim]struct{}
 }
@@ -49,13 +60,13 @@ type hunter struct {
 // begin calls start, which begins v and returns how to kill it, unless its stage
 // was killed or its input cut: then ok is false. The victim must be removed when it
 // has ended.
-func (h *hunter) begin(v *victim, start func() (kill func(), err error)) (ok bool, err error) {
+func (h *hunter) begin(v *victim, start func() (lethal, error)) (ok bool, err error) {
 	h.starting.RLock()
 	defer h.starting.RUnlock()
-	if v.stage.killed() || h.cut[v.in] != nil {
+	if v.stage.killed() || h.cutting(v) != nil {
 		return false, nil
 	}
-	if v.kill, err = start(); err != nil {
+	if v.lethal, err = start(); err != nil {
 		return true, err
 	}
 	h.killing.Lock()
@@ -74,56 +85,74 @@ func (h *hunter) remove(v *victim) {
 	delete(h.all, v)
 }
 
-// kill kills what runs in a stage, then ends the stage's context.
-func (h *hunter) kill(s *stageRun, cause *poison) {
-	h.starting.Lock()
-	s.doomed = true
-	h.starting.Unlock()
+// reads reports whether a FIFO of the script is among the words of something that
+// runs.
+func (h *hunter) reads(path string) bool {
 	h.killing.Lock()
 	defer h.killing.Unlock()
 	for v := range h.all {
-		if v.stage.inside(s) {
+		if slices.Contains(v.in, pipeID{path: path}) {
+			return true
+		}
+	}
+	return false
+}
+
+// killAll kills victims. The caller holds starting and killing.
+func (h *hunter) killAll(chosen func(*victim) bool) {
+	for v := range h.all {
+		if chosen(v) {
+			v.freeze()
+		}
+	}
+	for v := range h.all {
+		if chosen(v) {
 			v.kill()
 		}
 	}
-	s.cancel(cause)
 }
 
-// killReaders kills what reads a pipe of the interpreter, and what reads their
-// outputs in turn, because of a lost command. Nothing is started on those pipes
-// any more.
-func (h *hunter) killReaders(id pipeID, lost *verdict) {
-	if id == (pipeID{}) {
-		return
-	}
+// kill kills what runs in the given stages, then ends their contexts. Until all of
+// that is done none of them goes on.
+func (h *hunter) kill(stages []*stageRun, cause *poison) {
 	h.starting.Lock()
 	defer h.starting.Unlock()
 	h.killing.Lock()
 	defer h.killing.Unlock()
-	if h.cut == nil {
-		h.cut = make(map[pipeID]*verdict)
+	for _, s := range stages {
+		s.doomed = true
 	}
-	h.cut[id] = lost
-	for grown := true; grown; {
-		grown = false
-		for v := range h.all {
-			if h.cut[v.in] != nil && v.out != (pipeID{}) && h.cut[v.out] == nil {
-				h.cut[v.out], grown = lost, true
-			}
-		}
-	}
-	for v := range h.all {
-		if h.cut[v.in] != nil {
-			v.kill()
-		}
+	h.killAll(func(v *victim) bool { return v.stage.killed() })
+	for _, s := range stages {
+		s.cancel(cause)
 	}
 }
 
-// cutBy returns the failure of the lost command that has written to a pipe, or nil.
-func (h *hunter) cutBy(id pipeID) *verdict {
+// cutting returns the failure of the lost command that has written to what a victim
+// reads, or nil. The caller holds starting.
+func (h *hunter) cutting(v *victim) *verdict {
+	for _, id := range v.in {
+		if lost := h.cut[id]; lost != nil {
+			return lost
+		}
+	}
+	return nil
+}
+
+// cutBy returns the failure of the lost command that has written to what a victim
+// reads, or nil.
+func (h *hunter) cutBy(v *victim) *verdict {
 	h.starting.RLock()
 	defer h.starting.RUnlock()
-	return h.cut[id]
+	return h.cutting(v)
+}
+
+// lostBy returns the failure of the lost command whose output went into the output
+// of a stage, or nil.
+func (h *hunter) lostBy(s *stageRun) *verdict {
+	h.starting.RLock()
+	defer h.starting.RUnlock()
+	return s.lostBy
 }
 
 // anyCut reports whether there is any such pipe.
@@ -150,36 +179,31 @@ func (s *stageRun) killed() bool {
 	return false
 }
 
-// inside reports whether s is the stage outer, or in a pipeline inside it.
-func (s *stageRun) inside(outer *stageRun) bool {
-	for ; s != nil; s = s.parent {
-		if s == outer {
-			return true
+// poison kills the stages after s. It is called while the pipe that the next stage
+// reads is open still.
+func (p *pipelineRun) poison(s *stageRun) {
+	i := slices.Index(p.stages, s)
+	p.x.hunter.kill(p.stages[i+1:], &poison{stage: s.plan.Number})
+}
+
+// pipeOf returns the identity of a pipe, zero for anything else.
+func (x *execution) pipeOf(stream any) pipeID {
+	if f, ok := stream.(*os.File); ok && f != nil && x.fifos.holds(f.Name()) {
+		return pipeID{path: f.Name()}
+	}
+	return pipeOf(stream)
+}
+
+// victimOf returns what runs with a handler's streams and the given words.
+func (x *execution) victimOf(sh *shell, hc interp.HandlerContext, words []string) *victim {
+	v := &victim{stage: sh.stage, stdout: hc.Stdout}
+	if id := x.pipeOf(hc.Stdin); id != (pipeID{}) {
+		v.in = append(v.in, id)
+	}
+	for _, w := range words {
+		if x.fifos.holds(w) {
+			v.in = append(v.in, pipeID{path: w})
 		}
 	}
-	return false
-}
-
-// poison kills the stages after s, from the last to the first. It is called
-// while the pipe that the next stage reads is open still.
-func (p *pipelineRun) poison(s *stageRun) {
-	cause := &poison{stage: s.plan.Number}
-	for i := len(p.stages) - 1; p.stages[i] != s; i-- {
-		p.x.hunter.kill(p.stages[i], cause)
-	}
-}
-
-// victimOf returns what runs with a handler's streams.
-func victimOf(sh *shell, hc interp.HandlerContext) *victim {
-	return &victim{stage: sh.stage, in: pipeOf(hc.Stdin), out: pipeOf(hc.Stdout)}
-}
-
-// cutOff kills what reads the output of a command that is lost, or must not go on
-// for that reason, if it is a pipe of the interpreter's own: in a function, or
-// in ( ), $( ) and the like. What a stage of ours has written is judged when the
-// stage has ended.
-func (x *execution) cutOff(sh *shell, hc interp.HandlerContext, lost *verdict) {
-	if f, ok := hc.Stdout.(*os.File); ok && f != x.io.stdout && (sh.stage == nil || f != sh.stage.out) {
-		x.hunter.killReaders(pipeOf(f), lost)
-	}
+	return v
 }

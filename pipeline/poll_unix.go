@@ -46,10 +46,49 @@ func readerGone(ctx context.Context, f *os.File) bool {
 // done.
 func awaitInput(ctx context.Context, f *os.File) { poll(ctx, f, unix.POLLIN) }
 
+// usageNow returns what this process and its children have used until now.
+func usageNow() usage {
+	now := usage{at: time.Now()}
+	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
+		var r unix.Rusage
+		if unix.Getrusage(who, &r) == nil {
+			now.user += time.Duration(r.Utime.Nano())
+			now.system += time.Duration(r.Stime.Nano())
+		}
+	}
+	return now
+}
+
+// canPoll tells that noReader knows.
+const canPoll = true
+
+// noReader reports whether nobody will read what is written to a file, without
+// waiting.
+func noReader(f *os.File) bool {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	gone := false
+	err = conn.Control(func(fd uintptr) { gone = hasNoReader(int(fd)) })
+	return err == nil && gone
+}
+
+func hasNoReader(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	for {
+		n, err := unix.Poll(fds, 0)
+		if err != unix.EINTR {
+			return err == nil && n > 0 && fds[0].Revents&unix.POLLERR != 0
+		}
+	}
+}
+
 // A pipeID is the identity of a pipe that several files are the ends of; zero
 // for none.
 type pipeID struct {
 	device, inode uint64
+	path          string // of a FIFO of the script, whose inode another one may get
 }
 
 // pipeOf returns the identity of a pipe, zero for anything else.
@@ -66,7 +105,7 @@ func pipeOf(stream any) pipeID {
 	if !ok {
 		return pipeID{}
 	}
-	return pipeID{uint64(st.Dev), uint64(st.Ino)}
+	return pipeID{device: uint64(st.Dev), inode: uint64(st.Ino)}
 }
 
 // unblock lets a blocked open of a FIFO return, by being its other side for a

@@ -3,10 +3,17 @@ package pipeline
 import (
 	"context"
 	"os"
+	"time"
 )
 
 // readerGone returns false: a write to a pipe that nobody reads is not noticed.
 func readerGone(context.Context, *os.File) bool { return false }
+
+// canPoll tells that noReader does not know.
+const canPoll = false
+
+// noReader returns false.
+func noReader(*os.File) bool { return false }
 
 // awaitInput does not wait: a read of a builtin cannot be ended.
 func awaitInput(context.Context, *os.File) {}
@@ -15,6 +22,9 @@ func awaitInput(context.Context, *os.File) {}
 func unblock(string) {}
 
 // A pipeID is the identity of a pipe, which cannot be had here.
-type pipeID struct{ _ byte }
+type pipeID struct{ path string }
 
 func pipeOf(any) pipeID { return pipeID{} }
+
+// usageNow returns the time only.
+func usageNow() usage { return usage{at: time.Now()} }

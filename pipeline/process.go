@@ -22,7 +22,7 @@ type process struct {
 	grace   time.Duration
 	grouped bool // it leads a process group of its own
 
-	stop func() bool   // undoes the watch of ctx
+	stop func() bool   // undoes the watch of ctx; false if that has acted
 	done chan struct{} // closed when the watch has ended
 
 	mu     sync.Mutex
@@ -30,11 +30,11 @@ type process struct {
 	exited chan struct{}
 }
 
-// startProcess starts a program. When ctx is done before it has ended, it and what
+// startProcess starts a program, whose attributes are set, as the leader of a group if
+// grouped says that they make it one. When ctx is done before it has ended, it and what
 // it started get the signal of ctx's cause, and KILL when grace is over; a cause
 // that is a *poison kills them at once. wait must be called.
 func startProcess(ctx context.Context, cmd *exec.Cmd, grouped bool, grace time.Duration) (*process, error) {
-	cmd.SysProcAttr = processAttributes(grouped)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func startProcess(ctx context.Context, cmd *exec.Cmd, grouped bool, grace time.D
 		cmd: cmd, ctx: ctx, grace: grace, grouped: grouped,
 		done: make(chan struct{}), exited: make(chan struct{}),
 	}
-	p.stop = context.AfterFunc(ctx, p.cancel)
+	p.stop = sync.OnceValue(context.AfterFunc(ctx, p.cancel))
 	return p, nil
 }
 
@@ -71,13 +71,17 @@ func (p *process) wait() int {
 }
 
 // kill kills the program and what it has started. It does not wait.
-func (p *process) kill() { p.signal(syscall.SIGKILL) }
+func (p *process) kill() { p.unlessReaped(killProcess) }
 
-func (p *process) signal(sig syscall.Signal) {
+// freeze stops the program and what it has started, so that none of them takes an
+// input any more.
+func (p *process) freeze() { p.unlessReaped(freezeProcess) }
+
+func (p *process) unlessReaped(f func(pid int, grouped bool)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.reaped {
-		signalProcess(p.cmd.Process, p.grouped, sig)
+		f(p.cmd.Process.Pid, p.grouped)
 	}
 }
 
@@ -91,7 +95,7 @@ func (p *process) cancel() {
 	if _, ok := errors.AsType[*poison](cause); ok {
 		p.kill()
 	} else if p.grouped || sig != syscall.SIGINT && sig != syscall.SIGQUIT {
-		p.signal(sig)
+		p.unlessReaped(func(pid int, grouped bool) { signalProcess(pid, grouped, sig) })
 		rest.signal(sig)
 	} // else the terminal has sent it
 	grace := time.NewTimer(p.grace)
@@ -101,13 +105,19 @@ func (p *process) cancel() {
 	case <-grace.C:
 		p.kill()
 		<-p.exited
+		grace.Reset(0)
 	}
-	// The program is gone; what it has left behind has the rest of the time.
-	for rest.alive() {
+	// The program is gone; what it has left behind has the rest of the time, and
+	// as long again to die of KILL.
+	for killed := false; rest.alive(); {
 		select {
 		case <-grace.C:
+			if killed {
+				return
+			}
 			rest.signal(syscall.SIGKILL)
-			return
+			killed = true
+			grace.Reset(p.grace)
 		case <-time.After(sweepInterval):
 		}
 	}

@@ -8,6 +8,9 @@ import "syscall"
 // leaves it to be reaped. A group may so be signalled just after its id was freed.
 func awaitExit(int) bool { return false }
 
+// dieWithParent does nothing: there is no such attribute here.
+func dieWithParent(*syscall.SysProcAttr) {}
+
 // A kin is what a process has started: the other members of its group. Without a
 // group it cannot be found here.
 type kin struct{ group int }
@@ -29,4 +32,8 @@ func (k *kin) alive() bool { return k.group != 0 && groupExists(k.group) }
 
 func (k *kin) close() {}
 
-func killTree(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) }
+// stopTree stops a process and returns it. Its descendants are not found here.
+func stopTree(pid int) []int {
+	_ = syscall.Kill(pid, syscall.SIGSTOP)
+	return []int{pid}
+}

@@ -22,6 +22,12 @@ func awaitExit(pid int) bool {
 	}
 }
 
+// dieWithParent makes the kernel kill a program that this process starts when the
+// thread which has started it ends (PR_SET_PDEATHSIG(2const)): the Go runtime ends
+// threads only with the process, as no goroutine here is locked to one. What the
+// program itself has started is not killed.
+func dieWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
+
 // A kin is what a process has started: the other members of its group, or its
 // descendants at the time of kinOf.
 type kin struct {
@@ -63,12 +69,21 @@ func (k *kin) alive() bool {
 		})
 	}
 	for _, fd := range k.fds {
-		ended := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		if n, err := unix.Poll(ended, 0); err == nil && n == 0 {
+		if !hasEnded(fd) {
 			return true
 		}
 	}
 	return false
+}
+
+// hasEnded reports whether the process of a pidfd has ended.
+func hasEnded(fd int) bool {
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		if err != unix.EINTR {
+			return err != nil || n > 0
+		}
+	}
 }
 
 func (k *kin) close() {
@@ -77,24 +92,21 @@ func (k *kin) close() {
 	}
 }
 
-// killTree kills a process that was not waited for and all that descend from it.
-// They are stopped first, so that none can go on, or start another, while the
-// rest is found.
-func killTree(pid int) {
-	stopped := map[int]bool{pid: true}
+// stopTree stops a process that was not waited for and all that descend from it,
+// and returns them. None can go on, or start another, while the rest is found.
+func stopTree(pid int) []int {
+	stopped := []int{pid}
 	_ = syscall.Kill(pid, syscall.SIGSTOP)
 	for grown := true; grown; {
 		grown = false
 		for _, p := range descendants(pid) {
-			if !stopped[p] {
-				stopped[p], grown = true, true
+			if !slices.Contains(stopped, p) {
+				stopped, grown = append(stopped, p), true
 				_ = syscall.Kill(p, syscall.SIGSTOP)
 			}
 		}
 	}
-	for p := range stopped {
-		_ = syscall.Kill(p, syscall.SIGKILL)
-	}
+	return stopped
 }
 
 // descendants returns the processes that descend from pid, as far as /proc shows

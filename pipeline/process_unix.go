@@ -22,15 +22,32 @@ func processStatus(state *os.ProcessState) int {
 }
 
 // signalProcess sends a signal to a process that was not waited for, and to its
-// group if it leads one. KILL goes to all its descendants else.
-func signalProcess(p *os.Process, grouped bool, sig syscall.Signal) {
-	switch {
-	case grouped:
-		_ = syscall.Kill(-p.Pid, sig)
-	case sig == syscall.SIGKILL:
-		killTree(p.Pid)
-	default:
-		_ = syscall.Kill(p.Pid, sig)
+// group if it leads one.
+func signalProcess(pid int, grouped bool, sig syscall.Signal) {
+	if grouped {
+		pid = -pid
+	}
+	_ = syscall.Kill(pid, sig)
+}
+
+// freezeProcess stops a process that was not waited for, with its group, or else
+// with what is found of its descendants.
+func freezeProcess(pid int, grouped bool) {
+	if grouped {
+		signalProcess(pid, grouped, syscall.SIGSTOP)
+	} else {
+		stopTree(pid)
+	}
+}
+
+// killProcess kills what freezeProcess stops.
+func killProcess(pid int, grouped bool) {
+	if grouped {
+		signalProcess(pid, grouped, syscall.SIGKILL)
+		return
+	}
+	for _, p := range stopTree(pid) {
+		_ = syscall.Kill(p, syscall.SIGKILL)
 	}
 }
 

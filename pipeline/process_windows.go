@@ -25,7 +25,21 @@ func processStatus(state *os.ProcessState) int {
 }
 
 // signalProcess ends a process: Windows has no signals that it could take.
-func signalProcess(p *os.Process, _ bool, _ syscall.Signal) { _ = p.Kill() }
+func signalProcess(pid int, grouped bool, _ syscall.Signal) { killProcess(pid, grouped) }
+
+// killProcess ends a process.
+func killProcess(pid int, _ bool) {
+	if p, err := os.FindProcess(pid); err == nil {
+		_ = p.Kill()
+		_ = p.Release()
+	}
+}
+
+// freezeProcess ends a process: it cannot be stopped.
+func freezeProcess(pid int, grouped bool) { killProcess(pid, grouped) }
+
+// dieWithParent does nothing: there is no such attribute here.
+func dieWithParent(*syscall.SysProcAttr) {}
 
 // A kin is what a process has started, which cannot be found here.
 type kin struct{}

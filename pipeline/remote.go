@@ -22,6 +22,7 @@ type remoteResult struct {
 	address parser.Address
 	failure *StageError
 	results []remote.Result
+	left    bool // nobody wanted the rest of the output
 }
 
 // fill adds the result to the report of its stage.
@@ -106,6 +107,9 @@ func (r *remoteRun) run(ctx context.Context, args []string) (int, *verdict) {
 		if !t.refuse(v) {
 			r.x.diagnose(r.result.failure)
 		}
+		if r.x.plan.place(r.hc.Pos).hidesRefusal(v.status) {
+			r.x.stick(v)
+		}
 		return v.status, v
 	}
 	defer cmd.Close()
@@ -113,19 +117,21 @@ func (r *remoteRun) run(ctx context.Context, args []string) (int, *verdict) {
 		return causeStatus(context.Cause(ctx)), nil
 	}
 	r.ran = true
-	v := victimOf(r.sh, r.hc)
-	ok, _ := r.x.hunter.begin(v, func() (func(), error) { return cmd.Abort, nil })
+	v := r.x.victimOf(r.sh, r.hc, args)
+	ok, _ := r.x.hunter.begin(v, func() (lethal, error) {
+		return lethal{freeze: cmd.Abort, kill: func() {}}, nil
+	})
 	if ok {
 		if err = cmd.Start(); err == nil {
 			err = cmd.Wait()
 		}
 		r.x.hunter.remove(v)
-		r.result.results = cmd.Results()
+		r.result.results, r.result.left = cmd.Results(), cmd.ReaderGone()
 		if err == nil {
 			return 0, nil
 		}
 	}
-	lost := r.x.hunter.cutBy(v.in)
+	lost := r.x.hunter.cutBy(v)
 	switch {
 	case lost != nil:
 		return lost.status, lost
@@ -144,7 +150,7 @@ func (r *remoteRun) ended(err error) (int, *verdict) {
 	if !errors.As(err, &exit) {
 		// Nobody has said how it ended: what came out of it may be a part.
 		v.lost = true
-		r.x.cutOff(r.sh, r.hc, v)
+		r.x.lose(r.sh, r.hc, v)
 	}
 	if v.lost || exit.Signal != "" && exit.Signal != "PIPE" {
 		r.x.diagnose(r.result.failure)
@@ -162,6 +168,9 @@ func (r *remoteRun) fail(err error, status int) *verdict {
 		Host: r.result.address.Host, Program: r.result.address.Program,
 		Line: int(r.hc.Pos.Line()), Column: int(r.hc.Pos.Col()),
 		Status: status, Err: err,
+	}
+	if r.result.address.IsService() {
+		e.Service = r.result.address.String()
 	}
 	if r.plan != nil {
 		e.Pipeline, e.Stage = r.plan.pipeline, r.plan.Number

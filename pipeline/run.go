@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
@@ -18,8 +18,11 @@ import (
 	"rpipe/parser"
 )
 
-// Run runs a script and waits for everything that it has started. It returns nil
-// for status 0, else an *ExitError.
+// Run runs a script and waits for everything that it has started, except for local
+// programs in the background. It returns nil for status 0, else an *ExitError. A
+// script in which a stage was lost has no success, unless it has looked at the
+// failure: in a condition, or on the left side of && or ||. The same holds for a
+// host that could not be reached or that refused an identity, behind "!".
 //
 // When ctx is done, every local process and remote program gets the signal that
 // context.Cause(ctx) carries in a method Signal() syscall.Signal, else TERM, and
@@ -30,8 +33,11 @@ import (
 // can be left, in a read or a write that cannot be ended; its goroutine is given
 // up.
 //
-// Commands in the background that still run when the script ends are ended in
-// the same way, with TERM.
+// A command in the background that is one local program is left running when the
+// script ends, as a shell leaves it, and so is one in <( ) that has not ended; a
+// goroutine stays until then, to reap it. All others, such as groups, pipelines and
+// remote stages, live in this process: Run waits for them. While it does, ctx ends
+// all of both kinds.
 //
 // A Program may be run several times, also at the same time.
 func Run(ctx context.Context, prog *parser.Program, opts Options) error {
@@ -45,26 +51,38 @@ func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 	}
 	scriptCtx, end := context.WithCancelCause(ctx)
 	defer end(nil)
+	defer x.fifos.remove()
 	sh, err := x.newShell()
 	if err != nil {
 		_ = x.io.close(ctx)
 		return &ExitError{Status: statusUsage, Err: err}
 	}
-	err = x.await(ctx, func() error { return runGuarded(scriptCtx, sh, x.plan.file) })
+	late := x.lateness(scriptCtx)
+	defer late.stop()
+	err = late.await(func() error { return runGuarded(scriptCtx, sh, x.plan.file) })
 	cause := context.Cause(ctx)
-	x.commands.close()
-	end(errScriptEnded)
-	x.unblockAll()
-	_ = x.await(scriptCtx, func() error {
-		x.commands.wait()
-		if err == errGivenUp {
-			return err // its shell runs still
-		}
-		x.lingering.Wait()
-		if x.mayHaveJobs() {
-			x.awaitJobs(sh)
+	awaitJobs := func() error {
+		if err != errGivenUp { // else its shell runs still
+			x.awaitAllJobs(sh)
 		}
 		return nil
+	}
+	if cause == nil {
+		close(x.remnant.over)
+		_ = late.await(awaitJobs)
+		cause = context.Cause(ctx)
+	}
+	if cause == nil {
+		x.remnant.letGo()
+	}
+	x.commands.close()
+	end(errScriptEnded)
+	_ = late.await(func() error {
+		if cause != nil {
+			x.remnant.reaper.Wait()
+		}
+		x.commands.wait()
+		return awaitJobs()
 	})
 	err = x.conclude(sh, err, cause)
 	if writing := x.io.close(ctx); writing != nil && err == nil {
@@ -81,23 +99,22 @@ var errGivenUp = errors.New("it could not be ended")
 
 // An execution is one Run.
 type execution struct {
-	prog *parser.Program
 	plan *plan
 	opts Options
 	io   streams
 
-	tempDir  string // of the interpreter
+	fifos    fifoFolder
 	openFile interp.OpenHandlerFunc
 	hunter   hunter
+	times    stopwatch
+	hidden   atomic.Pointer[verdict] // the failure that nobody looked at, if there was one
 
 	commands  gate           // the exec handlers under way
-	lingering sync.WaitGroup // stages that have ended and whose background commands have not
+	remnant   remnant        // programs that outlive the script
+	lingering sync.WaitGroup // waits for the background commands of stages that have ended
 
 	capturing sync.Mutex // serialises what is written to buffers of the interpreter
 	telling   sync.Mutex // serialises the hooks
-
-	fifosMu sync.Mutex
-	fifos   []string // that builtins and functions were given
 }
 
 func newExecution(prog *parser.Program, opts Options) (*execution, error) {
@@ -111,22 +128,29 @@ func newExecution(prog *parser.Program, opts Options) (*execution, error) {
 		opts.Env = os.Environ()
 	}
 	x := &execution{
-		prog: prog, plan: newPlan(prog, opts.Name), opts: opts,
+		plan: newPlan(prog, opts.Name), opts: opts,
 		openFile: interp.DefaultOpenHandler(),
-	}
-	x.tempDir = filepath.Clean(os.TempDir())
-	for _, kv := range opts.Env {
-		if dir, ok := strings.CutPrefix(kv, "TMPDIR="); ok && filepath.IsAbs(dir) {
-			x.tempDir = filepath.Clean(dir)
-		}
+		remnant:  remnant{over: make(chan struct{})},
 	}
 	return x, x.io.open(&x.opts)
 }
 
 // newShell makes the shell of the script.
 func (x *execution) newShell() (*shell, error) {
+	env, restore := x.opts.Env, "unset TMPDIR"
+	if dir := expand.ListEnviron(env...).Get("TMPDIR"); x.plan.jobs && x.fifos.make(dir.Str) {
+		if dir.IsSet() {
+			quoted, err := syntax.Quote(dir.Str, syntax.LangBash)
+			if err != nil {
+				return nil, err
+			}
+			restore = "export TMPDIR=" + quoted
+		}
+		// The interpreter takes its folder from here, before anything runs.
+		env = append(slices.Clone(env), "TMPDIR="+x.fifos.path)
+	}
 	runner, err := interp.New(
-		interp.Env(expand.ListEnviron(x.opts.Env...)),
+		interp.Env(expand.ListEnviron(env...)),
 		interp.Dir(x.opts.Dir),
 		interp.Params(append([]string{"-o", "pipefail", "--"}, x.opts.Params...)...),
 		interp.StdIO(x.io.stdin, x.io.stdout, x.io.stderr),
@@ -137,44 +161,28 @@ func (x *execution) newShell() (*shell, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &shell{runner: runner}, nil
+	sh := &shell{runner: runner}
+	if x.fifos.path != "" {
+		file, err := syntax.NewParser().Parse(strings.NewReader(restore), "")
+		if err != nil {
+			return nil, err
+		}
+		if err := runGuarded(internal(context.Background()), sh, file); err != nil {
+			return nil, err
+		}
+	}
+	return sh, nil
 }
 
-// runGuarded runs a file in a shell. A panic of the interpreter is a *bugError.
-func runGuarded(ctx context.Context, sh *shell, file *syntax.File) (err error) {
+// runGuarded runs a node in a shell. A panic of the interpreter is a *bugError.
+// Running a file is the end of the shell: its EXIT trap runs.
+func runGuarded(ctx context.Context, sh *shell, node syntax.Node) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &bugError{p, debug.Stack()}
 		}
 	}()
-	return sh.runner.Run(withShell(ctx, sh), file)
-}
-
-// await calls f and waits for it; when ctx is done only for as long as it can
-// take until all that runs has been killed. Then it returns errGivenUp.
-func (x *execution) await(ctx context.Context, f func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- f() }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-	}
-	late := time.NewTimer(2*x.opts.Grace + time.Second)
-	defer late.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-late.C:
-		return errGivenUp
-	}
-}
-
-// awaitJobs waits for the background commands of a shell that runs nothing else.
-// They must have come to their end, or be on the way there.
-func (x *execution) awaitJobs(sh *shell) {
-	wait := mark(syntax.Pos{}, "wait")
-	_ = runGuarded(internal(context.Background()), sh, &syntax.File{Stmts: []*syntax.Stmt{wait}})
+	return sh.runner.Run(causeContext{withShell(ctx, sh)}, node)
 }
 
 // conclude makes the error of Run from that of the script's shell, and from why the
@@ -190,10 +198,17 @@ func (x *execution) conclude(sh *shell, err, cause error) error {
 	case cause != nil:
 		return &ExitError{Status: causeStatus(cause), Err: cause}
 	case err == nil:
+		if v := x.hidden.Load(); v != nil {
+			return &ExitError{Status: v.status, Err: joined(v.stages)}
+		}
 		return nil
 	case errors.As(err, &v):
 		return &ExitError{Status: v.status, Err: joined(v.stages)}
 	case errors.As(err, &es):
+		// The status of a lost command may have gone through "exit".
+		if v := sh.last.Load(); v != nil && v.lost && v.status == int(es) {
+			return &ExitError{Status: v.status, Err: joined(v.stages)}
+		}
 		return &ExitError{Status: int(es)}
 	case errors.As(err, &bug):
 		e := sh.bug(bug)
@@ -210,7 +225,7 @@ func (x *execution) refuseServices() []*StageError {
 	var refused []*StageError
 	for _, s := range x.plan.services {
 		e := s.failure(statusUsage, errService)
-		e.Host = s.Address.Host
+		e.Service = s.Address.String()
 		refused = append(refused, e)
 		x.diagnose(e)
 	}

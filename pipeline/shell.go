@@ -15,8 +15,8 @@ type shell struct {
 	runner *interp.Runner
 	stage  *stageRun // nil for the shell of the script
 
-	at   atomic.Pointer[syntax.Pos] // of the latest command, for reports of bugs
-	last atomic.Pointer[verdict]    // the latest failure that was ours
+	at   atomic.Uint64           // line and column of the latest command, for reports of bugs
+	last atomic.Pointer[verdict] // the latest failure that was ours
 
 	commands atomic.Int64 // how many were called
 	fresh    atomic.Int64 // what that was when PIPESTATUS was set
@@ -45,10 +45,22 @@ func (sh *shell) bug(err *bugError) *StageError {
 	if sh.stage != nil {
 		e = sh.stage.plan.failure(statusBug, err)
 	}
-	if pos := sh.at.Load(); pos != nil {
-		e.Line, e.Column = int(pos.Line()), int(pos.Col())
-	}
+	at := sh.at.Load()
+	e.Line, e.Column = int(at>>32), int(uint32(at))
 	return e
+}
+
+// packPlace returns the line and the column of a position in one number.
+func packPlace(pos syntax.Pos) uint64 { return uint64(pos.Line())<<32 | uint64(uint32(pos.Col())) }
+
+// A causeContext has its cause as its error, which the interpreter may print.
+type causeContext struct{ context.Context }
+
+func (c causeContext) Err() error {
+	if c.Context.Err() == nil {
+		return nil
+	}
+	return context.Cause(c.Context)
 }
 
 type internalKey struct{}

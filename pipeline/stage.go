@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -11,6 +12,10 @@ import (
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
 )
+
+// holdInterval is how often is asked whether a program has closed its output while
+// it runs: so long its reader waits for the end of input at most.
+const holdInterval = 50 * time.Millisecond
 
 // A stageRun is one stage of a pipeline that this package runs: a shell of its
 // own, in a goroutine of its own.
@@ -24,10 +29,15 @@ type stageRun struct {
 	ticket   *ticket // nil for a stage that is started in the second phase
 	begun    time.Time
 
-	in, out *os.File  // the shell's ends of the pipes to its neighbours; nil at the edges
-	ends    sync.Once // closes them
+	in, out *os.File     // the shell's ends of the pipes to its neighbours; nil at the edges
+	outID   pipeID       // of out
+	stdout  io.Writer    // what the shell writes to: out, or that of the pipeline
+	readers probe        // of out
+	ends    sync.Once    // closes them
+	handing sync.RWMutex // held for reading while files are handed to a process, and while they are closed
 
-	doomed bool // under hunter.starting
+	doomed bool     // what runs in it is killed; under hunter.starting
+	lostBy *verdict // the failure of a lost command whose output is in out; under hunter.starting
 
 	// direct tells that the command of the stage is a program, local or remote:
 	// nothing comes after it. It belongs to the goroutine of the stage.
@@ -37,6 +47,7 @@ type stageRun struct {
 	done   chan struct{}
 	status int
 	ran    bool          // false: the pipeline was not started
+	left   bool          // SIGPIPE has ended it, and its reader had gone
 	lost   bool          // what came out of it may be a part
 	errs   []*StageError // that decided the status
 	remote *remoteResult // of a stage that is a remote command, when it was opened
@@ -77,7 +88,10 @@ func (s *stageRun) judge(err, cause error) {
 		return // the pipeline gives it a status
 	}
 	s.ran = true
+	lost := x.hunter.lostBy(s)
 	switch {
+	case lost != nil:
+		s.lose(lost)
 	case err == nil:
 	case x.hunter.wasKilled(s):
 		s.status = statusKilled
@@ -100,6 +114,17 @@ func (s *stageRun) judge(err, cause error) {
 		s.status = 1
 		fmt.Fprintf(x.stderr(), "rpipe: %s\n", printable(err.Error()))
 	}
+	if s.status == statusPipe && s.out != nil {
+		s.left = s.readers.gone()
+		if s.direct && s.remote != nil {
+			s.left = s.remote.left
+		}
+	}
+}
+
+// lose makes the result of the stage that of a lost command.
+func (s *stageRun) lose(v *verdict) {
+	s.status, s.errs, s.lost = v.status, v.stages, true
 }
 
 // report tells how the stage ended.
@@ -115,6 +140,8 @@ func (s *stageRun) report() {
 // closeEnds closes the shell's ends of the stage's pipes.
 func (s *stageRun) closeEnds() {
 	s.ends.Do(func() {
+		s.handing.Lock()
+		defer s.handing.Unlock()
 		if s.in != nil {
 			s.in.Close()
 		}
@@ -124,6 +151,49 @@ func (s *stageRun) closeEnds() {
 	})
 }
 
+// handOver closes the shell's ends, of which p has copies. Where that can be seen,
+// the output stays open as long as p has it, so that its reader does not come to an
+// end, and go, before it is known whether it was there when p ended. wait, which
+// is called after p.wait, returns when nothing of this is left.
+func (s *stageRun) handOver(p *process) (wait func()) {
+	s.closeEnd(s.in)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for holdsOutput(p.cmd.Process.Pid, s.outID) {
+			select {
+			case <-p.exited:
+				return
+			case <-time.After(holdInterval):
+			}
+		}
+		s.closeEnd(s.out)
+	})
+	return watch.Wait
+}
+
+// closeEnd closes in or out; nil is none.
+func (s *stageRun) closeEnd(f *os.File) {
+	s.handing.Lock()
+	defer s.handing.Unlock()
+	if f != nil {
+		f.Close()
+	}
+}
+
+// keepEnds keeps the ends of the stage, and of those that it is inside of, from
+// being closed until release is called: a background command of a stage that has
+// ended may be about to hand them to a process, by their numbers. s may be nil.
+func (s *stageRun) keepEnds() (release func()) {
+	for e := s; e != nil; e = e.parent {
+		e.handing.RLock()
+	}
+	return func() {
+		for e := s; e != nil; e = e.parent {
+			e.handing.RUnlock()
+		}
+	}
+}
+
 // calls is told of each command that is about to run in the stage, with its words
 // expanded. It returns false if the stage must not go on. s may be nil.
 func (s *stageRun) calls(ctx context.Context, pos syntax.Pos, args []string) bool {
@@ -131,9 +201,9 @@ func (s *stageRun) calls(ctx context.Context, pos syntax.Pos, args []string) boo
 		return true
 	}
 	if pos != s.plan.pos {
-		// It stands in the words of the stage, or in its group. Another stage
-		// may have to be running for it to end.
-		s.ticket.leave()
+		// It stands in the words of the stage, or in a function that it has
+		// called after its point.
+		s.ticket.leaveSoon()
 		return true
 	}
 	_, function := s.shell.runner.Funcs[args[0]]

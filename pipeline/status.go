@@ -20,6 +20,9 @@ const (
 	statusKilled   = statusSignal + 9
 	statusPipe     = statusSignal + 13
 	statusLost     = 76
+
+	statusUnreachable = 69
+	statusIdentity    = 77
 )
 
 // causeStatus returns the status of what a cancelled context has ended: the one
@@ -45,8 +48,8 @@ func failure(status int) error {
 
 // decide returns the index of the stage whose status is that of the pipeline, or
 // -1 for success. A lost stage decides whatever comes after it, which this
-// package has killed. A stage that SIGPIPE has ended is no failure, except as the
-// last one: its reader left. Stages that this package killed decide nothing.
+// package has killed. A stage that SIGPIPE has ended because its reader had left is
+// no failure. Stages that this package killed decide nothing.
 func decide(stages []*stageRun, pipefail bool) int {
 	for i := len(stages) - 1; i >= 0; i-- {
 		if stages[i].lost {
@@ -61,17 +64,17 @@ func decide(stages []*stageRun, pipefail bool) int {
 		return -1
 	}
 	for i := last - 1; i >= 0; i-- {
-		if s := stages[i].status; s != 0 && s != statusPipe {
+		if s := stages[i].status; s != 0 && !stages[i].left {
 			return i
 		}
 	}
 	return -1
 }
 
-// pipefail asks the shell of hc whether that option is on. It leaves a status
-// behind in it, which setStatuses removes. "set -e" does not act on the question.
-func pipefail(ctx context.Context, hc interp.HandlerContext) bool {
-	return hc.Builtin(internal(ctx), []string{"eval", "! [[ -o pipefail ]]"}) != nil
+// option asks the shell of hc whether an option is on. It leaves a status behind in
+// it, which an exec handler that then returns nil must remove by another "eval". "set -e" does not act on the question.
+func option(ctx context.Context, hc interp.HandlerContext, name string) bool {
+	return hc.Builtin(internal(ctx), []string{"eval", "! [[ -o " + name + " ]]"}) != nil
 }
 
 // setStatuses sets PIPESTATUS in the shell of hc. A declaration is not traced.

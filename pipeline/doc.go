@@ -1,0 +1,58 @@
+// Package pipeline runs a script that package parser has read: a parser.Program
+// goes in, and comes out as output, a status, and one *StageError for each stage
+// that failed in a way of its own. It owns pipes, processes and statuses; what
+// else a shell does is left to the interpreter, mvdan.cc/sh/v3/interp.
+//
+// # Lifting
+//
+// The tree of the program is copied, and pipelines in the copy are replaced by
+// marks: commands whose names no script can write, which the exec handler takes
+// for "run that pipeline here". So "!", "&&", "if" and "set -e" around a pipeline
+// stay the interpreter's. Lifted is what runs in a shell that this package makes:
+// the script's own, and those of stages. In functions, subshells and substitutions
+// the interpreter's "|" runs, with the same handlers. Other marks bring PIPESTATUS
+// up to date, measure time, and give loops the status of their body.
+//
+// # Stages, and who closes what
+//
+// Each stage of a lifted pipeline is an interp.Runner.Subshell in a goroutine of
+// its own, stageRun.run, which runPipeline waits for. Neighbours are joined by a
+// kernel pipe. The shell of a stage holds its ends of the pipes (in, out): they are
+// closed when a program that is the whole stage has been started with copies of
+// them, unless a process substitution may use them too; else when the stage is
+// over and has no command in the background; else when those have ended. Every
+// local process has a goroutine that watches its context, which process.wait waits
+// for, or which ends with a program that outlives the script. A remote command
+// has those of remote.Cmd, which Wait waits for.
+//
+// # Two-phase start
+//
+// Stages that may need a host begin first. Each opens its command, and meets the
+// others at the barrier; when all are there, or have turned out to need no host,
+// either all stages go on or, if a host has refused, none. A stage whose words run
+// commands is waited for only for a fixed time, because such a command may wait for
+// a stage that has not begun.
+//
+// # Poison
+//
+// A remote command that ends without saying how is lost, and what it has written
+// may be a part. While its output is open still, the stage that got this part is
+// made a lost one, there and then: also through functions, substitutions and
+// pipelines inside of it, and even if the script handles the failure there, for the
+// bytes are in the pipe. Its shell does not go on. What comes after it is stopped
+// and then killed, before any of it can see an end of input; so are readers of the
+// interpreter's pipes and of FIFOs that the command has written to. The hunter
+// knows everything that runs, by what it reads and writes; nothing is started, and
+// nobody who waits for a victim goes on, while it kills.
+//
+// # The verdict
+//
+// The status of a pipeline is that of its rightmost lost stage; else of the last
+// stage; else, under pipefail, of the rightmost that failed, where a stage which
+// SIGPIPE has ended because its reader had gone is none. A failure travels through
+// the interpreter as an error that wraps its status, and comes back from there if
+// nothing comes between. Where a shell's rules would hide a loss (a substitution
+// in words, a list that goes on, "!", the background), the surveyor has found from
+// the text that nobody looks at the status; then the script ends with 76 where it
+// would have ended with 0.
+package pipeline

@@ -1,0 +1,140 @@
+package pipeline
+
+import (
+	"io"
+	"os"
+	"slices"
+
+	"mvdan.cc/sh/v3/interp"
+)
+
+// lose does what has to be done when a command has been lost, while its output is
+// open still. The stage whose output has got a part of a whole is lost with it,
+// there and then; so is, in turn, the stage that such a stage's pipeline is inside
+// of. What comes after a lost stage is killed, and so is what reads a pipe of the
+// interpreter that the command has written to. Where nobody looks at the status
+// the failure becomes that of the script.
+func (x *execution) lose(sh *shell, hc interp.HandlerContext, lost *verdict) {
+	at := x.plan.place(hc.Pos)
+	stages := x.spread(lost, func(sp *spread) {
+		sp.output(sh.stage, hc.Stdout)
+		if sh.stage != nil && !at.tested && x.substitutes(hc.Stdout) {
+			// Whatever its shell makes of it is a part too.
+			sp.output(sh.stage, sh.stage.stdout)
+		}
+	})
+	if len(stages) == 0 && !at.tested {
+		x.stick(lost)
+	}
+}
+
+// cutOff is lose for a command that has read what a lost one has written to a pipe
+// of the interpreter, and must not go on for that reason.
+func (x *execution) cutOff(sh *shell, hc interp.HandlerContext, lost *verdict) {
+	x.spread(lost, func(sp *spread) { sp.output(sh.stage, hc.Stdout) })
+}
+
+// stick makes a failure the one of a script that would end with success. The first
+// one stays.
+func (x *execution) stick(v *verdict) { x.hidden.CompareAndSwap(nil, v) }
+
+// substitutes reports whether an output is that of $( ) or <( ).
+func (x *execution) substitutes(stdout io.Writer) bool {
+	if f, ok := stdout.(*os.File); ok {
+		return f != nil && x.fifos.holds(f.Name())
+	}
+	return stdout != nil && !same(stdout, io.Discard)
+}
+
+// spread finds out what gets a part for a whole, by calling from, kills what must
+// not take it, and returns the stages that are lost.
+func (x *execution) spread(lost *verdict, from func(*spread)) []*stageRun {
+	h := &x.hunter
+	h.starting.Lock()
+	defer h.starting.Unlock()
+	h.killing.Lock()
+	defer h.killing.Unlock()
+	if h.cut == nil {
+		h.cut = make(map[pipeID]*verdict)
+	}
+	sp := &spread{x: x, lost: lost}
+	from(sp)
+	h.killAll(func(v *victim) bool { return v.stage.killed() || h.cutting(v) != nil })
+	for _, s := range sp.stages {
+		cause := &poison{stage: s.plan.Number}
+		for _, t := range s.andAfter() {
+			t.cancel(cause)
+		}
+		// An outer stage takes the place of the inner one.
+		if !s.plan.place.tested && !slices.ContainsFunc(sp.stages, s.isInside) {
+			x.stick(lost)
+		}
+	}
+	return sp.stages
+}
+
+// A spread is a loss on its way. Its methods are called with hunter.starting and
+// hunter.killing held.
+type spread struct {
+	x      *execution
+	lost   *verdict
+	stages []*stageRun // that are lost by it
+}
+
+// output says that something which runs in s, or outside of any stage if that is
+// nil, has written a part to stream.
+func (sp *spread) output(s *stageRun, stream any) {
+	f, ok := stream.(*os.File)
+	if !ok || f == nil || f == sp.x.io.stdout {
+		return
+	}
+	id := sp.x.pipeOf(f)
+	for e := s; e != nil; e = e.parent {
+		if e.out != nil && (e.out == f || id != (pipeID{}) && id == e.outID) {
+			sp.stage(e)
+			return
+		}
+	}
+	h := &sp.x.hunter
+	if id == (pipeID{}) || h.cut[id] != nil {
+		return
+	}
+	h.cut[id] = sp.lost
+	for v := range h.all {
+		if slices.Contains(v.in, id) {
+			sp.output(v.stage, v.stdout)
+		}
+	}
+}
+
+// stage says that the output of a stage is a part.
+func (sp *spread) stage(s *stageRun) {
+	if s.killed() {
+		return
+	}
+	s.lostBy = sp.lost
+	sp.stages = append(sp.stages, s)
+	after := s.andAfter()
+	for _, t := range after {
+		t.doomed = true
+	}
+	if !after[len(after)-1].plan.redirected {
+		sp.output(s.parent, s.pipeline.stdout)
+	}
+}
+
+// andAfter returns a stage and those after it.
+func (s *stageRun) andAfter() []*stageRun {
+	all := s.pipeline.stages
+	return all[slices.Index(all, s):]
+}
+
+// isInside reports whether s runs in a pipeline inside of outer.
+func (s *stageRun) isInside(outer *stageRun) bool {
+	for e := s.parent; e != nil; e = e.parent {
+		if e == outer {
+			return true
+		}
+	}
+	return false
+}
