@@ -61,15 +61,17 @@ func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 	defer late.stop()
 	err = late.await(func() error { return runGuarded(scriptCtx, sh, x.plan.file) })
 	cause := context.Cause(ctx)
+	runsStill := err == errGivenUp
 	awaitJobs := func() error {
-		if err != errGivenUp { // else its shell runs still
+		if !runsStill {
 			x.awaitAllJobs(sh)
 		}
 		return nil
 	}
+	waitsStill := false
 	if cause == nil {
 		close(x.remnant.over)
-		_ = late.await(awaitJobs)
+		waitsStill = late.await(awaitJobs) == errGivenUp
 		cause = context.Cause(ctx)
 	}
 	if cause == nil {
@@ -82,6 +84,9 @@ func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 			x.remnant.reaper.Wait()
 		}
 		x.commands.wait()
+		if waitsStill {
+			return nil
+		}
 		return awaitJobs()
 	})
 	err = x.conclude(sh, err, cause)
