@@ -147,14 +147,21 @@ func (r *remoteRun) run(ctx context.Context, args []string) (int, *verdict) {
 func (r *remoteRun) ended(err error) (int, *verdict) {
 	v := r.fail(err, statusLost)
 	var exit *remote.ExitError
-	if !errors.As(err, &exit) {
+	var output *remote.CopyError
+	switch {
+	case errors.As(err, &exit):
+		if exit.Signal != "" && exit.Signal != "PIPE" {
+			r.x.diagnose(r.result.failure)
+		}
+		return v.status, v
+	case errors.As(err, &output) && output.Output():
+		// A full disk, say: its own failure, as a local program's would be.
+	default:
 		// Nobody has said how it ended: what came out of it may be a part.
 		v.lost = true
 		r.x.lose(r.sh, r.hc, v)
 	}
-	if v.lost || exit.Signal != "" && exit.Signal != "PIPE" {
-		r.x.diagnose(r.result.failure)
-	}
+	r.x.diagnose(r.result.failure)
 	return v.status, v
 }
 

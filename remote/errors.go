@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 
@@ -52,6 +53,10 @@ func innermost(err error) error {
 	var sys *os.SyscallError
 	if errors.As(err, &sys) {
 		err = sys.Err
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
 	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
@@ -158,6 +163,9 @@ func (e *CopyError) Error() string {
 	}
 	return fmt.Sprintf("cannot write its %v: %v", e.Stream, innermost(e.Err))
 }
+
+// Output reports whether it was an output.
+func (e *CopyError) Output() bool { return e.Stream != wire.Stdin }
 
 // Unwrap returns the cause.
 func (e *CopyError) Unwrap() error { return e.Err }

@@ -3,13 +3,11 @@ package serve
 import (
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // folderPrefix begins the names of daemons' folders.
 const folderPrefix = "rpiped-"
-
-// lockTries is how often a new folder is made and locked.
-const lockTries = 5
 
 // sessionFolders is where the private folders of a server's sessions are: one
 // folder below the system's folder for temporary files, locked while the server
@@ -22,22 +20,25 @@ type sessionFolders struct {
 // newSessionFolders makes the folder, and removes those of servers of the same
 // user that live no more. close must follow.
 func newSessionFolders() (*sessionFolders, error) {
-	sweep(os.TempDir())
-	for try := 1; ; try++ {
-		base, err := os.MkdirTemp("", folderPrefix)
-		if err != nil {
-			return nil, err
-		}
-		lock, err := lockFolder(base)
-		if err == nil {
-			return &sessionFolders{base, lock}, nil
-		}
-		os.Remove(base)
-		if try == lockTries {
-			return nil, err
-		}
-		// Another server, which sweeps, was faster.
+	dir := os.TempDir()
+	sweep(dir)
+	// It gets its name when it is locked: nobody sweeps it before.
+	unnamed, err := os.MkdirTemp(dir, "new-"+folderPrefix)
+	if err != nil {
+		return nil, err
 	}
+	lock, err := lockFolder(unnamed)
+	if err != nil {
+		os.Remove(unnamed)
+		return nil, err
+	}
+	base := filepath.Join(dir, strings.TrimPrefix(filepath.Base(unnamed), "new-"))
+	if err := os.Rename(unnamed, base); err != nil {
+		os.Remove(unnamed)
+		lock.Close()
+		return nil, err
+	}
+	return &sessionFolders{base, lock}, nil
 }
 
 // new makes the folder of a session.

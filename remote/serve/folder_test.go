@@ -41,3 +41,32 @@ func TestWhatAKilledDaemonLeftIsRemovedAndWhatALivingOneHasIsNot(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+func TestManyDaemonsStartingAtOnceLeaveEachOtherAlone(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	errs := make(chan error, 32)
+	for range cap(errs) {
+		go func() {
+			errs <- func() error {
+				for range 50 {
+					f, err := newSessionFolders()
+					if err != nil {
+						return err
+					}
+					if _, err := f.new(); err != nil {
+						return err
+					}
+					if err := f.close(); err != nil {
+						return err
+					}
+				}
+				return nil
+			}()
+		}()
+	}
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -3,6 +3,7 @@
 package serve
 
 import (
+	"io/fs"
 	"os"
 	"syscall"
 
@@ -10,13 +11,25 @@ import (
 )
 
 // lockFolder takes the lock of a folder (flock(2)), which ends with its file, or
-// with this process. It fails where another process has it.
+// with this process. It fails where somebody else has it, or has had it in between
+// and removed the folder.
 func lockFolder(folder string) (*os.File, error) {
 	f, err := os.Open(folder)
 	if err != nil {
 		return nil, err
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, err
+	}
+	locked, err := f.Stat()
+	if err == nil {
+		var there os.FileInfo
+		if there, err = os.Lstat(folder); err == nil && !os.SameFile(locked, there) {
+			err = fs.ErrNotExist
+		}
+	}
+	if err != nil {
 		f.Close()
 		return nil, err
 	}
