@@ -35,7 +35,7 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 	if lost := x.readsCut(sh, hc); lost != nil {
 		return exitWith(lost.status), nil
 	}
-	if isAddress(args[0]) && goneReader(hc) {
+	if isAddress(args[0]) && !x.plan.feeds(hc.Pos) && goneReader(hc) {
 		return exitWith(statusPipe), nil // a loop would call its host for ever
 	}
 	switch args[0] {
@@ -127,6 +127,13 @@ func (x *execution) exec(ctx context.Context, args []string) error {
 func left(hc interp.HandlerContext) bool {
 	f, ok := hc.Stdout.(*os.File)
 	return !canPoll || !ok || noReader(f)
+}
+
+// feeds reports whether the command at pos is a stage with a stage behind it. It
+// runs, as in bash, though that one has gone already.
+func (p *plan) feeds(pos syntax.Pos) bool {
+	s := p.stages[pos]
+	return s != nil && !s.last
 }
 
 // leaves reports whether the command at pos is a stage of a pipeline of the
