@@ -109,7 +109,11 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("XDG_CONFIG_HOME", "")
 	env.Setenv("SSH_AUTH_SOCK", "")
 	env.Setenv("PATH", bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
-	env.Setenv("EXAMPLES", examples())
+	examples, err := filepath.Abs("../examples")
+	if err != nil {
+		return err
+	}
+	env.Setenv("EXAMPLES", examples)
 	env.Values[daemonsKey{}] = make(map[string]*daemon)
 	// Key files must be in folders that nobody else can write.
 	for _, dir := range []string{env.WorkDir, filepath.Join(env.WorkDir, "home")} {
@@ -121,14 +125,6 @@ func setupScript(env *testscript.Env) error {
 		}
 	}
 	return nil
-}
-
-func examples() string {
-	dir, err := filepath.Abs("../examples")
-	if err != nil {
-		panic(err)
-	}
-	return dir
 }
 
 func cmdStatus(ts *testscript.TestScript, neg bool, args []string) {

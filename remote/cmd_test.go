@@ -346,6 +346,30 @@ func TestCancelSendsTheSignalThenKill(t *testing.T) {
 	}
 }
 
+func TestEndOfInputAfterCancelIsNone(t *testing.T) {
+	h := newHost(t)
+	committed := filepath.Join(t.TempDir(), "committed")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	c := h.commandContext(ctx, "sh", "-c", `trap "" TERM; echo ready; cat >/dev/null; : > "$1"`, "sh", committed)
+	c.Grace = 200 * time.Millisecond
+	ready := make(chan struct{})
+	c.Stdout = funcWriter(func(p []byte) (int, error) {
+		close(ready)
+		return len(p), nil
+	})
+	c.Stdin = funcReader(func([]byte) (int, error) { // what feeds it is ended by the same cancel
+		<-ready
+		cancel(cause(syscall.SIGTERM))
+		return 0, io.EOF
+	})
+	if err := c.Run(); !errors.Is(err, cause(syscall.SIGTERM)) {
+		t.Errorf("%v, want the context's cause", err)
+	}
+	if _, err := os.Stat(committed); err == nil {
+		t.Error("the program took a cancelled input for all of it")
+	}
+}
+
 type funcWriter func([]byte) (int, error)
 
 func (f funcWriter) Write(p []byte) (int, error) { return f(p) }

@@ -11,7 +11,8 @@ import (
 	"rpipe/remote/wire"
 )
 
-// copyIn sends the input. Only an end of input that was seen ends the stream.
+// copyIn sends the input. Only an end of input that was seen ends the stream; one
+// that comes after the context was done is the end of whoever was cancelled too.
 func (c *Cmd) copyIn() {
 	in := c.session.Stdin
 	if c.Stdin == nil {
@@ -21,6 +22,8 @@ func (c *Cmd) copyIn() {
 	r := &errorReader{r: c.waker.Reader(c.Stdin)}
 	_, err := in.ReadFrom(r)
 	switch {
+	case err == nil && c.ctx.Err() != nil:
+		in.Abort() // and cancel ends the programs
 	case err == nil:
 		_ = in.Close()
 	case r.err != nil && r.err != io.EOF && r.err != pollfd.ErrWoken:
@@ -51,7 +54,7 @@ func (c *Cmd) fail(err error) {
 	}
 }
 
-// errorWriter keeps the first error of w, to tell it from the stream's own.
+// errorWriter keeps the last error of w, to tell it from the stream's own.
 type errorWriter struct {
 	w   io.Writer
 	err error

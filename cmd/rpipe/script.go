@@ -31,8 +31,9 @@ func (c *command) script(ctx context.Context) error {
 	if err != nil {
 		return &syntaxError{err}
 	}
-	if c.Config != "" || len(prog.Hosts()) > 0 { // what is wrong is told before anything runs
-		if _, err := c.loadConfig(); err != nil && !c.Loopback {
+	if !c.Loopback && (c.Config != "" || len(prog.Hosts()) > 0) {
+		// What is wrong is told before anything runs.
+		if _, err := c.loadConfig(); err != nil {
 			return err
 		}
 	}

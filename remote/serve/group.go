@@ -141,9 +141,9 @@ func (g *group) startOne(cmd *exec.Cmd) (process, error) {
 // be executed (XCU, 2.8.2).
 func startStatus(err error) uint8 {
 	if errors.Is(err, fs.ErrNotExist) {
-		return StatusNotFound
+		return uint8(StatusNotFound)
 	}
-	return StatusDenied
+	return uint8(StatusDenied)
 }
 
 // startProblem leaves out of os/exec's error what the caller need not know: the

@@ -5,13 +5,15 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"rpipe/remote/wire"
 )
 
 // Statuses of the refusals by a Table or a Program. They are those of the POSIX shell for a command that
 // cannot be executed and for one that is not found.
 const (
-	StatusDenied   = 126
-	StatusNotFound = 127
+	StatusDenied   = int(wire.StatusDenied)
+	StatusNotFound = int(wire.StatusNotFound)
 )
 
 // A Refusal says that a host will not run a program for a caller. Nothing has
