@@ -13,6 +13,10 @@ var ErrStopped = errors.New("the other end stopped reading")
 // ErrAborted is returned to a writer after Abort.
 var ErrAborted = errors.New("stream aborted")
 
+// ErrDiverted is returned to the writer and the reader of a stream that a hop
+// carries.
+var ErrDiverted = errors.New("the stream goes over a hop")
+
 // Sender is the sending end of a stream. Write, ReadFrom and Close are for one
 // goroutine; Abort, Over and Sent may be called from any.
 type Sender struct {
