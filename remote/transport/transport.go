@@ -14,7 +14,13 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 )
+
+// userTimeout is how long sent data may stay unacknowledged, where the system can
+// tell. It is above wire.DefaultDeadTimeout: it ends what heartbeats cannot, a
+// connection that is being closed.
+const userTimeout = 20 * time.Second
 
 // bufferSize is that of a full frame with its records, and more.
 const bufferSize = 80 << 10
@@ -33,7 +39,7 @@ type Conn struct {
 // Below takes conn over and tunes it, if it is TCP, for a protocol that has
 // heartbeats of its own.
 func Below(conn net.Conn) *Conn {
-	tune(conn)
+	setUserTimeout(conn, userTimeout)
 	return &Conn{Conn: conn, r: bufio.NewReaderSize(conn, bufferSize)}
 }
 
@@ -106,6 +112,16 @@ func (s *stream) Write(p []byte) (int, error) {
 		return 0, err // how much of it the peer can decrypt is not known
 	}
 	return n, nil
+}
+
+// SetPatient lets a peer that is alive, and takes nothing, keep the connection, or
+// ends that.
+func (s *stream) SetPatient(patient bool) {
+	timeout := userTimeout
+	if patient {
+		timeout = 0
+	}
+	setUserTimeout(s.below.Conn, timeout)
 }
 
 func (s *stream) Close() error { return s.below.Conn.Close() }

@@ -55,6 +55,7 @@ type Conn struct {
 
 	in       *bufio.Reader // of rwc, through heard
 	lastRead atomic.Int64  // nanoseconds since start
+	paused   atomic.Bool   // the client said that it will be silent
 
 	wmu       sync.Mutex // serialises frames; taken before any other lock
 	wbuf      []byte

@@ -25,6 +25,7 @@ const (
 	TypeEnd      Type = 0x0c // server: how one program ended
 	TypeList     Type = 0x0d // client: which programs may I run?
 	TypePrograms Type = 0x0e // server: these
+	TypePause    Type = 0x0f // client: it is about to be stopped
 	TypeHop      Type = 0x20 // client: connect your output to that peer
 	TypeHopped   Type = 0x21 // server: done, or why not
 	TypeRelay    Type = 0x22 // client: the input comes from here after all
@@ -120,6 +121,7 @@ var layouts = [...]layout{
 	TypeEnd:      {"END", fromServer, 44, 44 + maxSignal, false},
 	TypeList:     {"LIST", fromClient, 0, 0, false},
 	TypePrograms: {"PROGRAMS", fromServer, 1, MaxPayload, false},
+	TypePause:    {"PAUSE", fromClient, 0, 0, false},
 	TypeHop:      {"HOP", fromClient, minHop, minHop - 2 + MaxPeerName + MaxPeerKey, false},
 	TypeHopped:   {"HOPPED", fromServer, 3, 3 + MaxText, false},
 	TypeRelay:    {"RELAY", fromClient, 0, 0, false},

@@ -34,6 +34,9 @@ type heard struct{ c *Conn }
 
 func (h heard) Read(p []byte) (int, error) {
 	n, err := h.c.rwc.Read(p)
+	if n > 0 {
+		h.c.setPaused(false)
+	}
 	// A peer that cannot hear us is as good as silent.
 	if n > 0 && !h.c.mute.Load() {
 		h.c.lastRead.Store(int64(time.Since(h.c.start)))
@@ -89,6 +92,10 @@ func (c *Conn) watch() {
 		case <-c.done:
 			return
 		case <-timer.C:
+		}
+		if c.paused.Load() {
+			timer.Reset(c.dead)
+			continue
 		}
 		silence := c.silence()
 		if silence < c.dead {

@@ -187,3 +187,24 @@ func TestEveryPingIsAnsweredAndTheLastOfMany(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestPausedClientLives(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		server := newEnd(t, a, Options{Role: Server})
+		client := NewConn(b, Options{})
+		resume := client.Pause()
+		patience := run(func() error { _, err := io.Copy(io.Discard, b); return err }) // the stopped client's kernel
+		time.Sleep(time.Hour)
+		if err := server.Err(); err != nil {
+			t.Fatalf("the server gave it up: %v", err)
+		}
+		resume()
+		start := time.Now()
+		<-server.Done() // of a client that says nothing and has not told so
+		wantDead(t, server, time.Since(start))
+		if err := <-patience; err != nil && err != io.EOF {
+			t.Error(err)
+		}
+	})
+}

@@ -117,6 +117,9 @@ func (c *Conn) dispatch(f Frame, handle func(Frame) error) error {
 		return nil
 	case TypePong:
 		return nil
+	case TypePause:
+		c.setPaused(true)
+		return nil
 	case TypeEOF, TypeStop, TypeWindow:
 		return c.dispatchStream(f)
 	case TypeSignal:

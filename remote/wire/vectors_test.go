@@ -28,7 +28,7 @@ func decode(b []byte) (string, error) {
 			return "", err
 		}
 		switch f.Type {
-		case TypeAccept, TypeStart, TypeList, TypeRelay, TypeTaken:
+		case TypeAccept, TypeStart, TypeList, TypePause, TypeRelay, TypeTaken:
 			fmt.Fprintf(&text, "%v\n", f.Type)
 		case TypeData:
 			fmt.Fprintf(&text, "DATA %v %v\n", f.Stream, quote(string(f.Payload)))
@@ -278,6 +278,8 @@ func (e *encoder) line() {
 		e.frames([]Frame{f}, err)
 	case "HOPPED":
 		e.frame(Hopped{Made: e.word() == "made", Text: e.string("")}.Frame())
+	case "PAUSE":
+		e.frame(Frame{Type: TypePause})
 	case "RELAY":
 		e.frame(Frame{Type: TypeRelay})
 	case "TAKE":
