@@ -13,9 +13,9 @@ import (
 // ErrClosed is the error of a Conn, and of its streams, after Close.
 var ErrClosed = errors.New("connection closed")
 
-// errEndInSession tells of a server that would let its client's next OPEN come
-// while the last session's streams still send.
-var errEndInSession = errors.New("cannot send END before Conn.End")
+// errEndInSession tells of a server that would say its last word, or let its
+// client's next OPEN come, while the session's streams still send.
+var errEndInSession = errors.New("cannot send END or LOST before Conn.End")
 
 // Role is which end of a connection this is.
 type Role int
@@ -64,7 +64,7 @@ type Conn struct {
 
 	mu      sync.Mutex
 	session *Session
-	started bool // START was sent, or came, in the session
+	started bool // START or TAKEN was sent, or came, in the session
 	ended   bool // a server's session was here; frames of it may still come
 	err     error
 
@@ -164,18 +164,18 @@ func within(err error) error {
 // Send sends a control frame. It blocks while the network does, and returns an
 // error where the connection can carry no more, for a frame that is not one of
 // version 1, and for one about a stream, which the stream sends itself. A server
-// calls End before it sends END.
+// calls End before it sends END or LOST.
 func (c *Conn) Send(f Frame) error {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	if l, _ := f.Type.layout(); l.stream {
 		return fmt.Errorf("cannot send %v but through its stream", f.Type)
 	}
-	if f.Type == TypeEnd && c.inSession() {
+	if (f.Type == TypeEnd || f.Type == TypeLost) && c.inSession() {
 		return errEndInSession
 	}
-	if f.Type == TypeStart {
-		c.begun() // before the answer can come
+	if f.Type == TypeStart || f.Type == TypeTaken {
+		c.begun(f.Type) // before the answer can come
 	}
 	return c.writeFrame(f)
 }

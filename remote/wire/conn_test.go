@@ -73,6 +73,17 @@ func TestVectorsComeToAConnectionInTheirState(t *testing.T) {
 			case "ended":
 				c.begin()
 				c.End()
+			case "taking":
+				c.BeginHop()
+				want = io.ErrUnexpectedEOF
+			case "hop":
+				c.beginHop()
+				want = io.ErrUnexpectedEOF
+			case "chained":
+				s := c.begin()
+				s.Divert(Stdin)
+				s.Divert(Stdout)
+				want = io.ErrUnexpectedEOF
 			}
 			go func() {
 				p.Write(v.Bytes)

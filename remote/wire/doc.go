@@ -22,6 +22,11 @@
 // Silence is death. An end that has sent nothing for [DefaultIdleTimeout] sends a
 // PING, and a peer from which nothing came for [DefaultDeadTimeout] is gone.
 //
+// A hop is a connection between two daemons that carries the output of one
+// session to the input of another: its one stream is stdin, and the daemon that
+// sends it is the connection's client. See [Conn.BeginHop], and [Session.Divert]
+// for what the clients of the two sessions see.
+//
 // Ownership: [NewConn] takes the stream over, and [Conn.Close] closes it and
 // waits for the goroutines of the Conn. Streams belong to a session, from
 // [Conn.Begin] to [Conn.End]; after that nothing of theirs is sent, so that it

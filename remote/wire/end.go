@@ -17,6 +17,10 @@ type End struct {
 	MaxRSS  uint64 // bytes
 	In      uint64 // bytes of stdin that crossed the network; 0 but for the first program
 	Out     uint64 // bytes of stdout that crossed the network; 0 but for the last program
+	// Stopped tells that stdout went over a hop whose other end stopped reading
+	// before the output's end, so that death by SIGPIPE is no failure; false but
+	// for the last program.
+	Stopped bool
 }
 
 // Frame encodes e. What the protocol cannot say is put in the nearest words that
@@ -39,6 +43,7 @@ func (e End) Frame() Frame {
 	b.AddUint64(e.MaxRSS)
 	b.AddUint64(e.In)
 	b.AddUint64(e.Out)
+	b.AddUint8(bit(e.Stopped))
 	return Frame{Type: TypeEnd, Payload: b.BytesOrPanic()}
 }
 
@@ -50,7 +55,7 @@ func DecodeEnd(payload []byte) (End, error) {
 	var user, system uint64
 	if !s.ReadUint8(&program) || !s.ReadUint8(&e.Status) || !readString8(&s, &e.Signal) ||
 		!s.ReadUint64(&user) || !s.ReadUint64(&system) || !s.ReadUint64(&e.MaxRSS) ||
-		!s.ReadUint64(&e.In) || !s.ReadUint64(&e.Out) || !s.Empty() {
+		!s.ReadUint64(&e.In) || !s.ReadUint64(&e.Out) || !readFlag(&s, &e.Stopped) || !s.Empty() {
 		return End{}, violation("malformed END")
 	}
 	switch {

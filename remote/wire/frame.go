@@ -9,8 +9,7 @@ import (
 // Type is the kind of a frame. The numbers are the protocol's.
 type Type uint8
 
-// The frames of version 1. Numbers 0x20 to 0x2f are kept for hops; every other
-// number is an error.
+// The frames of version 1. Every other number is an error.
 const (
 	TypeOpen     Type = 0x01 // client: the programs of a session
 	TypeAccept   Type = 0x02 // server: they may run
@@ -26,6 +25,12 @@ const (
 	TypeEnd      Type = 0x0c // server: how one program ended
 	TypeList     Type = 0x0d // client: which programs may I run?
 	TypePrograms Type = 0x0e // server: these
+	TypeHop      Type = 0x20 // client: connect your output to that peer
+	TypeHopped   Type = 0x21 // server: done, or why not
+	TypeRelay    Type = 0x22 // client: the input comes from here after all
+	TypeTake     Type = 0x23 // client, a daemon: this connection is the hop of that ticket
+	TypeTaken    Type = 0x24 // server: it is
+	TypeLost     Type = 0x25 // server: the input was cut, and the programs killed
 )
 
 // String returns the type's name as the specification writes it.
@@ -41,7 +46,7 @@ type Stream uint8
 
 // The data streams. Frames that belong to no stream carry 0.
 const (
-	Stdin  Stream = 0 // client to server
+	Stdin  Stream = 0 // client to server, also on a hop
 	Stdout Stream = 1 // server to client
 	Stderr Stream = 2 // server to client
 
@@ -103,7 +108,7 @@ func (r roles) has(role Role) bool { return r&(1<<role) != 0 }
 var layouts = [...]layout{
 	TypeOpen:     {"OPEN", fromClient, 2, MaxPayload, false},
 	TypeAccept:   {"ACCEPT", fromServer, 0, 0, false},
-	TypeRefuse:   {"REFUSE", fromServer, 4, 4 + MaxRefuseText, false},
+	TypeRefuse:   {"REFUSE", fromServer, 4, 4 + MaxText, false},
 	TypeStart:    {"START", fromClient, 0, 0, false},
 	TypeData:     {"DATA", fromEither, 1, MaxPayload, true},
 	TypeEOF:      {"EOF", fromEither, 8, 8, true},
@@ -112,9 +117,15 @@ var layouts = [...]layout{
 	TypeSignal:   {"SIGNAL", fromClient, 2, 1 + maxSignal, false},
 	TypePing:     {"PING", fromEither, 8, 8, false},
 	TypePong:     {"PONG", fromEither, 8, 8, false},
-	TypeEnd:      {"END", fromServer, 43, 43 + maxSignal, false},
+	TypeEnd:      {"END", fromServer, 44, 44 + maxSignal, false},
 	TypeList:     {"LIST", fromClient, 0, 0, false},
 	TypePrograms: {"PROGRAMS", fromServer, 1, MaxPayload, false},
+	TypeHop:      {"HOP", fromClient, minHop, minHop - 2 + MaxPeerName + MaxPeerKey, false},
+	TypeHopped:   {"HOPPED", fromServer, 3, 3 + MaxText, false},
+	TypeRelay:    {"RELAY", fromClient, 0, 0, false},
+	TypeTake:     {"TAKE", fromClient, 1 + SecretLen + DigestLen, 1 + SecretLen + DigestLen, false},
+	TypeTaken:    {"TAKEN", fromServer, 0, 0, false},
+	TypeLost:     {"LOST", fromServer, 10, 10 + MaxText, false},
 }
 
 // layout returns false for a type that version 1 does not know.

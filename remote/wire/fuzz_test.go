@@ -122,6 +122,25 @@ func FuzzSignal(f *testing.F) {
 	})
 }
 
+func FuzzHop(f *testing.F) {
+	fuzzMessage(f, TypeHop, DecodeHop, func(h Hop) ([]Frame, error) {
+		frame, err := h.Frame()
+		return []Frame{frame}, err
+	})
+}
+
+func FuzzHopped(f *testing.F) {
+	fuzzMessage(f, TypeHopped, DecodeHopped, func(h Hopped) ([]Frame, error) { return []Frame{h.Frame()}, nil })
+}
+
+func FuzzTake(f *testing.F) {
+	fuzzMessage(f, TypeTake, DecodeTake, func(k Take) ([]Frame, error) { return []Frame{k.Frame()}, nil })
+}
+
+func FuzzLost(f *testing.F) {
+	fuzzMessage(f, TypeLost, DecodeLost, func(l Lost) ([]Frame, error) { return []Frame{l.Frame()}, nil })
+}
+
 // script is a peer that says what it is told and then nothing, or hangs up. It
 // hears everything, or nothing.
 type script struct {
@@ -170,6 +189,7 @@ const (
 	fuzzStop
 	fuzzHangUp
 	fuzzDeaf
+	fuzzHop
 	fuzzAll = 1<<iota - 1
 )
 
@@ -178,7 +198,7 @@ func FuzzConn(f *testing.F) {
 		if len(v.Bytes) > 8<<10 {
 			continue
 		}
-		for _, how := range []uint8{0, fuzzSession | fuzzRead, fuzzSession | fuzzHangUp, fuzzSession | fuzzEnded, fuzzSession | fuzzStop | fuzzDeaf} {
+		for _, how := range []uint8{0, fuzzSession | fuzzRead, fuzzSession | fuzzHangUp, fuzzSession | fuzzEnded, fuzzSession | fuzzStop | fuzzDeaf, fuzzHop | fuzzRead, fuzzHop | fuzzSession | fuzzRead} {
 			f.Add(how, v.Bytes)
 			f.Add(how|fuzzServer, v.Bytes)
 		}
@@ -201,9 +221,15 @@ func fuzzConn(t *testing.T, how uint8, b []byte) {
 	o.Budget = budget
 	c := NewConn(peer, o)
 	var s *Session
-	if is(fuzzSession) {
+	switch {
+	case is(fuzzHop):
+		s = c.BeginHop()
+		if is(fuzzSession) {
+			c.begun(TypeTaken)
+		}
+	case is(fuzzSession):
 		s = c.Begin()
-		c.begun()
+		c.begun(TypeStart)
 	}
 	if is(fuzzEnded) {
 		c.End()
@@ -293,8 +319,15 @@ func fuzzHandle(c *Conn, m *Message, f Frame) error {
 			_, err = DecodePrograms(body)
 			return err
 		}
-		if _, err = DecodeOpen(body); err == nil {
-			c.Begin()
+		o, err := DecodeOpen(body)
+		if err == nil {
+			s := c.Begin()
+			if o.In != nil {
+				s.Divert(Stdin)
+			}
+			if o.Out {
+				s.Divert(Stdout)
+			}
 		}
 		return err
 	case TypeRefuse:
@@ -306,6 +339,19 @@ func fuzzHandle(c *Conn, m *Message, f Frame) error {
 	case TypeEnd:
 		_, err := DecodeEnd(f.Payload)
 		c.End()
+		return err
+	case TypeHop:
+		_, err := DecodeHop(f.Payload)
+		return err
+	case TypeHopped:
+		_, err := DecodeHopped(f.Payload)
+		return err
+	case TypeTake:
+		_, err := DecodeTake(f.Payload)
+		c.BeginHop()
+		return err
+	case TypeLost:
+		_, err := DecodeLost(f.Payload)
 		return err
 	}
 	return nil

@@ -124,7 +124,14 @@ func newEnd(t testing.TB, rwc io.ReadWriteCloser, o Options) *end {
 // begin starts a session that is running: START has crossed.
 func (e *end) begin() *Session {
 	s := e.Begin()
-	e.begun()
+	e.begun(TypeStart)
+	return s
+}
+
+// beginHop makes the connection a hop: TAKEN has crossed.
+func (e *end) beginHop() *Session {
+	s := e.BeginHop()
+	e.begun(TypeTaken)
 	return s
 }
 

@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/cryptobyte"
 )
@@ -18,9 +20,18 @@ const (
 	MaxArgs = 1 << 18
 	// MaxListings is how many programs one PROGRAMS may hold.
 	MaxListings = 1 << 16
-	// MaxRefuseText is the longest text of a REFUSE, in bytes.
-	MaxRefuseText = 4096
+	// MaxText is the longest text of a REFUSE, a HOPPED or a LOST, in bytes.
+	MaxText = 4096
+	// MaxPeerName is the longest name of a peer in a HOP, in bytes.
+	MaxPeerName = 255
+	// MaxPeerKey is the longest host key in an OPEN or a HOP, in bytes.
+	MaxPeerKey = 8192
+	// SecretLen is the length of a ticket's secret, in bytes.
+	SecretLen = 32
+	// DigestLen is the length of an OPEN's digest, in bytes: that of SHA-256.
+	DigestLen = 32
 
+	minHop    = 1 + 1 + 2 + 1 + SecretLen + DigestLen
 	maxSignal = 16
 	maxTime   = 1 << 50 // microseconds: 35 years, within a time.Duration
 )
@@ -102,6 +113,42 @@ func addString8(b *cryptobyte.Builder, v string) {
 func addString24(b *cryptobyte.Builder, v string) {
 	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(v)) })
 }
+
+// addText adds a text for people, cut to MaxText, between two characters where it
+// is UTF-8.
+func addText(b *cryptobyte.Builder, text string) {
+	if n := MaxText; len(text) > n {
+		for n > MaxText-utf8.UTFMax && !utf8.RuneStart(text[n]) {
+			n--
+		}
+		text = text[:n]
+	}
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(text)) })
+}
+
+func readText(s *cryptobyte.String, out *string) bool {
+	var v cryptobyte.String
+	if !s.ReadUint16LengthPrefixed(&v) || len(v) > MaxText {
+		return false
+	}
+	*out = string(v)
+	return true
+}
+
+func addPeerKey(b *cryptobyte.Builder, key []byte) {
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(key) })
+}
+
+func readPeerKey(s *cryptobyte.String, out *[]byte) bool {
+	var v cryptobyte.String
+	if !s.ReadUint16LengthPrefixed(&v) || !validPeerKey(v) {
+		return false
+	}
+	*out = bytes.Clone(v)
+	return true
+}
+
+func validPeerKey(key []byte) bool { return len(key) > 0 && len(key) <= MaxPeerKey }
 
 func readString8(s *cryptobyte.String, out *string) bool {
 	var v cryptobyte.String

@@ -152,21 +152,21 @@ func TestMessageServesOneAfterTheOther(t *testing.T) {
 
 func TestTextOfRefuseIsCutBetweenCharacters(t *testing.T) {
 	for _, text := range []string{
-		strings.Repeat("é", MaxRefuseText),
-		"x" + strings.Repeat("é", MaxRefuseText),
-		"xx" + strings.Repeat("世", MaxRefuseText),
-		strings.Repeat("x", MaxRefuseText+1),
+		strings.Repeat("é", MaxText),
+		"x" + strings.Repeat("é", MaxText),
+		"xx" + strings.Repeat("世", MaxText),
+		strings.Repeat("x", MaxText+1),
 	} {
 		r, err := DecodeRefuse(Refuse{Status: StatusDenied, Text: text}.Frame().Payload)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasPrefix(text, r.Text) || !utf8.ValidString(r.Text) || len(r.Text) <= MaxRefuseText-utf8.UTFMax {
+		if !strings.HasPrefix(text, r.Text) || !utf8.ValidString(r.Text) || len(r.Text) <= MaxText-utf8.UTFMax {
 			t.Errorf("%.10q was cut to %d bytes: ...%q", text, len(r.Text), r.Text[len(r.Text)-4:])
 		}
 	}
-	binary := strings.Repeat("\x80", 2*MaxRefuseText)
-	if r, err := DecodeRefuse(Refuse{Status: StatusDenied, Text: binary}.Frame().Payload); err != nil || len(r.Text) < MaxRefuseText-utf8.UTFMax {
+	binary := strings.Repeat("\x80", 2*MaxText)
+	if r, err := DecodeRefuse(Refuse{Status: StatusDenied, Text: binary}.Frame().Payload); err != nil || len(r.Text) < MaxText-utf8.UTFMax {
 		t.Errorf("bytes that are no UTF-8: %d of them, %v", len(r.Text), err)
 	}
 }

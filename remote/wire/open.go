@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strings"
 
@@ -10,8 +11,20 @@ import (
 // Open asks for a session: its programs, joined by pipes in this order. The
 // first reads the session's stdin, the last writes its stdout, all of them
 // write its stderr.
+//
+// In is how the input gets there over a hop, nil where the client sends it. Out
+// says that a HOP will tell where the output goes; otherwise that goes to the
+// client.
 type Open struct {
 	Programs []Program
+	In       *Ticket
+	Out      bool
+}
+
+// Ticket lets one daemon, once, send the input of a session.
+type Ticket struct {
+	Secret Secret
+	Peer   []byte // host key of that daemon in SSH's wire format (RFC 4253, section 6.6)
 }
 
 // Program is one command of a session. No string in it may hold a NUL byte.
@@ -32,14 +45,46 @@ type Env struct {
 // Frames encodes o. It returns an error where a string holds a NUL byte or a
 // limit is passed.
 func (o Open) Frames() ([]Frame, error) {
-	if n := len(o.Programs); n == 0 || n > MaxPrograms {
+	programs, err := encodePrograms(o.Programs)
+	if err != nil {
+		return nil, err
+	}
+	var b cryptobyte.Builder
+	b.AddUint8(bit(o.In != nil))
+	b.AddUint8(bit(o.Out))
+	if o.In != nil {
+		if !validPeerKey(o.In.Peer) {
+			return nil, fmt.Errorf("the host key in a ticket has 1 to %d bytes, not %d", MaxPeerKey, len(o.In.Peer))
+		}
+		b.AddBytes(o.In.Secret[:])
+		addPeerKey(&b, o.In.Peer)
+	}
+	b.AddBytes(programs)
+	body, err := b.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	return split(TypeOpen, body)
+}
+
+// Digest returns the SHA-256 of the programs as they are sent: names, arguments
+// and variables. A ticket is good for no others. Of an Open that Frames refuses it
+// means nothing.
+func (o Open) Digest() Digest {
+	programs, err := encodePrograms(o.Programs)
+	if err != nil {
+		return Digest{}
+	}
+	return sha256.Sum256(programs)
+}
+
+func encodePrograms(programs []Program) ([]byte, error) {
+	if n := len(programs); n == 0 || n > MaxPrograms {
 		return nil, fmt.Errorf("a session has 1 to %d programs, not %d", MaxPrograms, n)
 	}
 	var b cryptobyte.Builder
-	b.AddUint8(0) // input from the client
-	b.AddUint8(0) // output to the client
 	var args int
-	for _, p := range o.Programs {
+	for _, p := range programs {
 		if err := p.check(); err != nil {
 			return nil, err
 		}
@@ -60,11 +105,7 @@ func (o Open) Frames() ([]Frame, error) {
 			}
 		})
 	}
-	body, err := b.Bytes()
-	if err != nil {
-		return nil, err
-	}
-	return split(TypeOpen, body)
+	return b.Bytes()
 }
 
 func (p Program) check() error {
@@ -94,12 +135,15 @@ func (p Program) check() error {
 func DecodeOpen(body []byte) (Open, error) {
 	var o Open
 	s := cryptobyte.String(body)
-	var in, out uint8
-	if !s.ReadUint8(&in) || !s.ReadUint8(&out) {
-		return o, violation("truncated OPEN")
+	var in bool
+	if !readFlag(&s, &in) || !readFlag(&s, &o.Out) {
+		return o, violation("malformed OPEN")
 	}
-	if in != 0 || out != 0 {
-		return o, violation("OPEN asks for a hop, which this version does not know")
+	if in {
+		o.In = new(Ticket)
+		if !s.CopyBytes(o.In.Secret[:]) || !readPeerKey(&s, &o.In.Peer) {
+			return o, violation("malformed ticket in OPEN")
+		}
 	}
 	left := MaxArgs
 	for !s.Empty() {

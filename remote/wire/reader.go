@@ -39,8 +39,8 @@ func grow(scratch *[]byte, n int) []byte {
 	return (*scratch)[:n]
 }
 
-// running returns the session, for a frame that only comes after START. It
-// reports whether the frame is late, of a session that has ended.
+// running returns the session, for a frame that only comes after START or TAKEN.
+// It reports whether the frame is late, of a session that has ended.
 func (c *Conn) running(what func() string) (s *Session, late bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,6 +49,8 @@ func (c *Conn) running(what func() string) (s *Session, late bool, err error) {
 		return nil, true, nil
 	case c.session == nil:
 		return nil, false, violation("%s outside a session", what())
+	case !c.started && c.session.hop:
+		return nil, false, violation("%s before TAKEN", what())
 	case !c.started:
 		return nil, false, violation("%s before START", what())
 	}
@@ -62,11 +64,20 @@ func (c *Conn) current(t Type, id Stream) (*Receiver, *Sender, error) {
 	if err != nil || late {
 		return nil, nil, err
 	}
+	if !c.carries(s, id) {
+		return nil, nil, violation("%v of %v, which this connection does not carry", t, id)
+	}
 	r, w := s.receiver(id), s.sender(id)
 	if wantReceiver := t == TypeData || t == TypeEOF; wantReceiver != (r != nil) {
 		return nil, nil, violation("%v of %v from the wrong side", t, id)
 	}
 	return r, w, nil
+}
+
+func (c *Conn) carries(s *Session, id Stream) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return s.carries(id)
 }
 
 func (c *Conn) readData(h header, scratch *[]byte) error {
@@ -112,8 +123,8 @@ func (c *Conn) dispatch(f Frame, handle func(Frame) error) error {
 		if _, late, err := c.running(f.Type.String); late || err != nil {
 			return err
 		}
-	case TypeStart:
-		c.begun()
+	case TypeStart, TypeTaken:
+		c.begun(f.Type)
 	case TypeOpen, TypeList:
 		c.fresh()
 	}
@@ -130,7 +141,7 @@ func (c *Conn) dispatchStream(f Frame) error {
 	case f.Type == TypeEOF:
 		return r.finish(number(f.Payload))
 	case f.Type == TypeStop:
-		s.fail(ErrStopped)
+		s.stop()
 		return nil
 	}
 	return s.grant(credit(f.Payload))

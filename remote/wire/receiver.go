@@ -26,8 +26,8 @@ func recycle(c *chunk) {
 }
 
 // Receiver is the receiving end of a stream: a buffer of as many bytes as the
-// sender has credit for. WriteTo is for one goroutine; Stop and Received may be
-// called from any.
+// sender has credit for. WriteTo is for one goroutine; the other methods may
+// be called from any.
 type Receiver struct {
 	conn *Conn
 	id   Stream
@@ -290,7 +290,8 @@ func (r *Receiver) finish(count uint64) error {
 	return nil
 }
 
-func (r *Receiver) complete() bool {
+// Complete reports whether the end of the stream has come, whoever has read it.
+func (r *Receiver) Complete() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.eof

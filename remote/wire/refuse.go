@@ -1,10 +1,6 @@
 package wire
 
-import (
-	"unicode/utf8"
-
-	"golang.org/x/crypto/cryptobyte"
-)
+import "golang.org/x/crypto/cryptobyte"
 
 // Refuse is why a session may not begin. Nothing of it ran.
 type Refuse struct {
@@ -19,7 +15,7 @@ type Status uint8
 // The reasons of version 1.
 const (
 	StatusBusy     Status = 69  // full, or draining: another time
-	StatusIdentity Status = 77  // the caller is not known here
+	StatusIdentity Status = 77  // the caller is not known here, or a ticket is not good
 	StatusDenied   Status = 126 // the program or its arguments are not for this caller
 	StatusNotFound Status = 127 // no such program
 )
@@ -32,20 +28,13 @@ func (s Status) valid() bool {
 	return false
 }
 
-// Frame encodes r. Text is cut to MaxRefuseText, between two characters where
-// it is UTF-8.
+// Frame encodes r. Text is cut to MaxText, between two characters where it is
+// UTF-8.
 func (r Refuse) Frame() Frame {
-	text := r.Text
-	if n := MaxRefuseText; len(text) > n {
-		for n > MaxRefuseText-utf8.UTFMax && !utf8.RuneStart(text[n]) {
-			n--
-		}
-		text = text[:n]
-	}
 	var b cryptobyte.Builder
 	b.AddUint8(uint8(r.Program))
 	b.AddUint8(uint8(r.Status))
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(text)) })
+	addText(&b, r.Text)
 	return Frame{Type: TypeRefuse, Payload: b.BytesOrPanic()}
 }
 
@@ -53,12 +42,12 @@ func (r Refuse) Frame() Frame {
 func DecodeRefuse(payload []byte) (Refuse, error) {
 	s := cryptobyte.String(payload)
 	var program, status uint8
-	var text cryptobyte.String
-	if !s.ReadUint8(&program) || !s.ReadUint8(&status) || !s.ReadUint16LengthPrefixed(&text) || !s.Empty() {
+	var r Refuse
+	if !s.ReadUint8(&program) || !s.ReadUint8(&status) || !readText(&s, &r.Text) || !s.Empty() {
 		return Refuse{}, violation("malformed REFUSE")
 	}
-	r := Refuse{Program: int(program), Status: Status(status), Text: string(text)}
-	if !r.Status.valid() || r.Program >= MaxPrograms || len(text) > MaxRefuseText {
+	r.Program, r.Status = int(program), Status(status)
+	if !r.Status.valid() || r.Program >= MaxPrograms {
 		return Refuse{}, violation("REFUSE with status %d for program %d", status, program)
 	}
 	return r, nil

@@ -96,7 +96,11 @@ func TestSpecificationHasTheLimitsOfTheCode(t *testing.T) {
 		{"MaxPrograms", fmt.Sprint(MaxPrograms)},
 		{"MaxArgs", fmt.Sprint(MaxArgs)},
 		{"MaxListings", fmt.Sprint(MaxListings)},
-		{"MaxRefuseText", fmt.Sprint(MaxRefuseText)},
+		{"MaxText", fmt.Sprint(MaxText)},
+		{"MaxPeerName", fmt.Sprint(MaxPeerName)},
+		{"MaxPeerKey", fmt.Sprint(MaxPeerKey)},
+		{"SecretLen", fmt.Sprint(SecretLen)},
+		{"DigestLen", fmt.Sprint(DigestLen)},
 		{"DefaultIdleTimeout", fmt.Sprintf("%g s", DefaultIdleTimeout.Seconds())},
 		{"DefaultDeadTimeout", fmt.Sprintf("%g s", DefaultDeadTimeout.Seconds())},
 	}
@@ -195,7 +199,7 @@ func states(t *testing.T) map[string]map[Role]map[string]string {
 func TestStateTableIsWhole(t *testing.T) {
 	all := states(t)
 	sent := map[Role]map[string]bool{Client: {}, Server: {}}
-	reached := map[string]bool{"idle": true}
+	reached := map[string]bool{"new": true}
 	for state, by := range all {
 		for role, moves := range by {
 			for frame, to := range moves {
@@ -226,7 +230,7 @@ func TestStateTableIsWhole(t *testing.T) {
 
 func TestRecordedConversationFollowsTheStateTable(t *testing.T) {
 	all := states(t)
-	state := "idle"
+	state := "new"
 	missing := 0 // ENDs
 	for i, s := range recorded(t) {
 		f := readAll(t, s.bytes)[0]

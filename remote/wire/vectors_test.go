@@ -28,7 +28,7 @@ func decode(b []byte) (string, error) {
 			return "", err
 		}
 		switch f.Type {
-		case TypeAccept, TypeStart, TypeList:
+		case TypeAccept, TypeStart, TypeList, TypeRelay, TypeTaken:
 			fmt.Fprintf(&text, "%v\n", f.Type)
 		case TypeData:
 			fmt.Fprintf(&text, "DATA %v %v\n", f.Stream, quote(string(f.Payload)))
@@ -57,8 +57,37 @@ func decode(b []byte) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			fmt.Fprintf(&text, "END program %d status %d signal %q user %d system %d maxrss %d in %d out %d\n",
+			fmt.Fprintf(&text, "END program %d status %d signal %q user %d system %d maxrss %d in %d out %d",
 				e.Program, e.Status, e.Signal, e.User.Microseconds(), e.System.Microseconds(), e.MaxRSS, e.In, e.Out)
+			if e.Stopped {
+				text.WriteString(" stopped")
+			}
+			text.WriteString("\n")
+		case TypeHop:
+			h, err := DecodeHop(f.Payload)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(&text, "HOP %s peer %s secret %s digest %s\n",
+				quote(h.Name), quote(string(h.Peer)), quote(string(h.Secret[:])), quote(string(h.Digest[:])))
+		case TypeHopped:
+			h, err := DecodeHopped(f.Payload)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(&text, "HOPPED %s %s\n", map[bool]string{true: "made", false: "refused"}[h.Made], quote(h.Text))
+		case TypeTake:
+			k, err := DecodeTake(f.Payload)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(&text, "TAKE direction %d secret %s digest %s\n", k.Direction, quote(string(k.Secret[:])), quote(string(k.Digest[:])))
+		case TypeLost:
+			l, err := DecodeLost(f.Payload)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(&text, "LOST in %d %s\n", l.In, quote(l.Text))
 		case TypeOpen, TypePrograms:
 			body, whole, err := m.Add(f)
 			if err != nil {
@@ -84,6 +113,12 @@ func decodeMessage(text *strings.Builder, t Type, body []byte) error {
 		return err
 	}
 	o, err := DecodeOpen(body)
+	if o.In != nil {
+		fmt.Fprintf(text, "  in secret %s peer %s\n", quote(string(o.In.Secret[:])), quote(string(o.In.Peer)))
+	}
+	if o.Out {
+		text.WriteString("  out\n")
+	}
 	for _, p := range o.Programs {
 		fmt.Fprintf(text, "  program %s\n", quote(p.Name))
 		for _, a := range p.Args {
@@ -102,7 +137,7 @@ func decodeMessage(text *strings.Builder, t Type, body []byte) error {
 
 // quote is strconv.Quote, with long runs of one byte cut short.
 func quote(s string) string {
-	if len(s) > 64 && strings.Count(s, s[:1]) == len(s) {
+	if len(s) >= 32 && strings.Count(s, s[:1]) == len(s) {
 		return fmt.Sprintf("%q*%d", s[:1], len(s))
 	}
 	return strconv.Quote(s)
@@ -167,6 +202,9 @@ func (e *encoder) string(name string) string {
 	return s
 }
 
+// flag takes the word "name", where there is one.
+func (e *encoder) flag(name string) bool { return len(e.words) > 0 && e.word() == name }
+
 func (e *encoder) stream() Stream {
 	name := e.word()
 	for s := range Stream(streams) {
@@ -230,8 +268,33 @@ func (e *encoder) line() {
 		e.frame(End{
 			Program: int(e.number("program")), Status: uint8(e.number("status")), Signal: e.string("signal"),
 			User: microseconds(e.number("user")), System: microseconds(e.number("system")),
-			MaxRSS: e.number("maxrss"), In: e.number("in"), Out: e.number("out"),
+			MaxRSS: e.number("maxrss"), In: e.number("in"), Out: e.number("out"), Stopped: e.flag("stopped"),
 		}.Frame())
+	case "HOP":
+		h := Hop{Name: e.string(""), Peer: []byte(e.string("peer"))}
+		copy(h.Secret[:], e.string("secret"))
+		copy(h.Digest[:], e.string("digest"))
+		f, err := h.Frame()
+		e.frames([]Frame{f}, err)
+	case "HOPPED":
+		e.frame(Hopped{Made: e.word() == "made", Text: e.string("")}.Frame())
+	case "RELAY":
+		e.frame(Frame{Type: TypeRelay})
+	case "TAKE":
+		k := Take{Direction: Direction(e.number("direction"))}
+		copy(k.Secret[:], e.string("secret"))
+		copy(k.Digest[:], e.string("digest"))
+		e.frame(k.Frame())
+	case "TAKEN":
+		e.frame(Frame{Type: TypeTaken})
+	case "LOST":
+		e.frame(Lost{In: e.number("in"), Text: e.string("")}.Frame())
+	case "in":
+		e.open.In = new(Ticket)
+		copy(e.open.In.Secret[:], e.string("secret"))
+		e.open.In.Peer = []byte(e.string("peer"))
+	case "out":
+		e.open.Out = true
 	case "OPEN":
 		e.open = new(Open)
 	case "PROGRAMS":
@@ -248,9 +311,7 @@ func (e *encoder) line() {
 	case "env":
 		p := &e.open.Programs[len(e.open.Programs)-1]
 		v := Env{Name: e.string(""), Value: e.string("")}
-		if len(e.words) > 0 {
-			v.Required = e.word() == "required"
-		}
+		v.Required = e.flag("required")
 		p.Env = append(p.Env, v)
 	default:
 		e.errs = append(e.errs, fmt.Errorf("no frame %q", kind))
@@ -379,6 +440,14 @@ func TestEveryTruncationOfAMessageIsAnError(t *testing.T) {
 			decode = func(p []byte) error { _, err := DecodeEnd(p); return err }
 		case TypeSignal:
 			decode = func(p []byte) error { _, err := DecodeSignal(p); return err }
+		case TypeHop:
+			decode = func(p []byte) error { _, err := DecodeHop(p); return err }
+		case TypeHopped:
+			decode = func(p []byte) error { _, err := DecodeHopped(p); return err }
+		case TypeTake:
+			decode = func(p []byte) error { _, err := DecodeTake(p); return err }
+		case TypeLost:
+			decode = func(p []byte) error { _, err := DecodeLost(p); return err }
 		default:
 			continue // PROGRAMS: a shorter list is a list
 		}

@@ -22,5 +22,7 @@
 // Without to and state the frames are judged by themselves. With them they come
 // to that end of a connection, which is "idle": no session was there; "open": one
 // is, before START; "running": one is, after START, with the first credit and
-// nothing sent yet; or "ended": one was, and the next was not asked for.
+// nothing sent yet; "ended": one was, and the next was not asked for; "taking": the
+// connection is to be a hop, before TAKEN; "hop": it is one, after TAKEN; or
+// "chained": "running", with stdin and stdout over hops.
 package wiretest

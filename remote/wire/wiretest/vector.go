@@ -16,7 +16,7 @@ type Vector struct {
 	Name        string
 	Description string
 	To          string // "client", "server", or ""
-	State       string // "idle", "open", "running", "ended", or ""
+	State       string // as the package says, or ""
 	Bytes       []byte
 	Decoded     string // lines, without the indent of the file
 	Reason      string // "" where the frames are right
