@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -15,9 +16,9 @@ import (
 )
 
 // loopback plays hosts: each name that is dialled gets a daemon of its own, on a
-// port of 127.0.0.1, which lets one key in that nobody else has.
+// port of 127.0.0.1, which lets one key in that nobody else has. The daemons may
+// send each other output.
 type loopback struct {
-	key     *identity.Key // of every daemon
 	caller  *identity.Key
 	callers *identity.AuthorizedKeys
 
@@ -27,16 +28,13 @@ type loopback struct {
 
 // daemon is one host.
 type daemon struct {
+	key     *identity.Key
 	server  *serve.Server
 	address string
 	served  chan struct{}
 }
 
 func newLoopback() (*loopback, error) {
-	key, err := identity.Generate()
-	if err != nil {
-		return nil, err
-	}
 	caller, err := identity.Generate()
 	if err != nil {
 		return nil, err
@@ -45,7 +43,7 @@ func newLoopback() (*loopback, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loopback{key: key, caller: caller, callers: callers, daemons: make(map[string]*daemon)}, nil
+	return &loopback{caller: caller, callers: callers, daemons: make(map[string]*daemon)}, nil
 }
 
 // dialer makes connections to the daemons, whatever the host and the port.
@@ -54,11 +52,31 @@ func (l *loopback) dialer() *remote.Dialer {
 }
 
 // Check implements remote.HostKeys.
-func (l *loopback) Check(_ string, key ssh.PublicKey) error {
-	if identity.Fingerprint(key) != l.key.Fingerprint() {
+func (l *loopback) Check(address string, key ssh.PublicKey) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	d, err := l.daemon(strings.ToLower(host))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(key.Marshal(), d.key.PublicKey().Marshal()) {
 		return errors.New("somebody else answers on the port of an embedded daemon")
 	}
 	return nil
+}
+
+// Peer implements serve.Hops: every daemon may connect to every other.
+func (l *loopback) Peer(_ string, key ssh.PublicKey) (serve.HopPeer, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for host, d := range l.daemons {
+		if bytes.Equal(key.Marshal(), d.key.PublicKey().Marshal()) {
+			return serve.HopPeer{Name: host, Address: d.address}, nil
+		}
+	}
+	return serve.HopPeer{}, &serve.Refusal{Status: serve.StatusDenied, Reason: "it is no embedded daemon"}
 }
 
 // dial connects to the daemon that plays the host of address, which it starts if
@@ -85,12 +103,18 @@ func (l *loopback) daemon(host string) (*daemon, error) {
 	if d := l.daemons[host]; d != nil {
 		return d, nil
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	key, err := identity.Generate()
 	if err != nil {
 		return nil, err
 	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		key.Close()
+		return nil, err
+	}
 	d := &daemon{
-		server:  &serve.Server{Key: l.key, Callers: l.callers, Programs: serve.AnyProgram{}},
+		key:     key,
+		server:  &serve.Server{Key: key, Callers: l.callers, Programs: serve.AnyProgram{}, Hops: l},
 		address: ln.Addr().String(),
 		served:  make(chan struct{}),
 	}
@@ -111,7 +135,7 @@ func (l *loopback) close() {
 	for _, d := range daemons {
 		d.server.Close()
 		<-d.served
+		d.key.Close()
 	}
-	l.key.Close()
 	l.caller.Close()
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 
 	"rpipe/remote/identity"
 	"rpipe/remote/serve"
@@ -32,6 +34,10 @@ func (*checkCommand) Run(o *output, file configFile) error {
 	defer key.Close()
 	o.printf("%s: %s, %s, host key %s\n", config.File,
 		count(len(config.Programs), "program"), count(authorized.Len(), "authorised key"), key.Fingerprint())
+	for _, name := range slices.Sorted(maps.Keys(config.HopTo)) {
+		t := config.HopTo[name]
+		o.printf("hop_to %s: %s, host key %s\n", name, t.Address, identity.Fingerprint(t.Key))
+	}
 	return nil
 }
 

@@ -10,8 +10,9 @@ import (
 	"rpipe/remote/serve"
 )
 
-// access is who may come in and what they may run: what a reload replaces. It
-// implements serve.Callers and serve.Table with what holds at the time of a call.
+// access is who may come in, what they may run, and where output may be sent: what
+// a reload replaces. It implements serve.Callers, serve.Table and serve.Hops with
+// what holds at the time of a call.
 type access struct {
 	current atomic.Pointer[rules]
 }
@@ -19,6 +20,7 @@ type access struct {
 type rules struct {
 	callers  *identity.AuthorizedKeys
 	programs serve.Table
+	hops     serve.Hops
 }
 
 // Caller implements serve.Callers.
@@ -36,6 +38,11 @@ func (a *access) List(caller string) []*serve.Program {
 	return a.current.Load().programs.List(caller)
 }
 
+// Peer implements serve.Hops.
+func (a *access) Peer(caller string, key ssh.PublicKey) (serve.HopPeer, error) {
+	return a.current.Load().hops.Peer(caller, key)
+}
+
 // load reads the files that say who may do what.
 func (c *serveCommand) load(config *serve.Config) (*rules, error) {
 	var programs serve.Table = serve.AnyProgram{}
@@ -49,7 +56,7 @@ func (c *serveCommand) load(config *serve.Config) (*rules, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rules{callers: authorized, programs: programs}, nil
+	return &rules{callers: authorized, programs: programs, hops: serve.NewHops(config.HopTo)}, nil
 }
 
 // reload replaces the rules by those of the files as they are now, for requests
@@ -60,7 +67,7 @@ func (c *serveCommand) reload(file configFile, a *access, log *slog.Logger) {
 		var r *rules
 		if r, err = c.load(config); err == nil {
 			a.current.Store(r)
-			log.Info("reloaded", "programs", len(config.Programs), "keys", r.callers.Len())
+			log.Info("reloaded", "programs", len(config.Programs), "keys", r.callers.Len(), "peers", len(config.HopTo))
 			return
 		}
 	}

@@ -52,6 +52,7 @@ func (c *serveCommand) Run(o *output, file configFile) error {
 		Key:         key,
 		Callers:     rules,
 		Programs:    rules,
+		Hops:        rules,
 		Log:         c.logger(o.stderr),
 		MaxSessions: config.MaxSessions,
 	}

@@ -52,6 +52,10 @@ type Config struct {
 	// Programs maps each exposed name to its program. It is empty if the file
 	// names none: Table reports that.
 	Programs map[string]*Program
+
+	// HopTo maps names to the daemons that output may be sent to. No two have the
+	// same key. It is empty if the file names none.
+	HopTo map[string]*HopTarget
 }
 
 // A NoProgramsError says that a configuration is valid but exposes nothing.

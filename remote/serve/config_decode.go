@@ -90,8 +90,9 @@ func (d *configDecoder) config(root *tomlNode) {
 		Drain:          DefaultDrain,
 		Groups:         map[string][]string{},
 		Programs:       map[string]*Program{},
+		HopTo:          map[string]*HopTarget{},
 	}
-	var groups, programs *tomlNode
+	var groups, programs, hopTo *tomlNode
 	d.table(root, "the file", keys{
 		"listen":          d.listen,
 		"host_key":        func(n *tomlNode) { d.path(n, "host_key", &d.c.HostKey) },
@@ -100,9 +101,11 @@ func (d *configDecoder) config(root *tomlNode) {
 		"drain":           d.drain,
 		"groups":          func(n *tomlNode) { groups = n },
 		"programs":        func(n *tomlNode) { programs = n },
+		"hop_to":          func(n *tomlNode) { hopTo = n },
 	})
-	d.groups(groups) // before the programs, whose allow names them
+	d.groups(groups) // before the others, whose allow names them
 	d.programs(programs)
+	d.hopTo(hopTo)
 }
 
 // is reports whether n is of the kind wanted; if not, it is an error that shows how
@@ -262,7 +265,7 @@ func (d *configDecoder) program(f *tomlField) {
 	d.table(f.value, fmt.Sprintf("program %q", f.name), keys{
 		"run":     func(n *tomlNode) { run = n },
 		"args":    func(n *tomlNode) { d.args(n, p) },
-		"allow":   func(n *tomlNode) { d.allow(n, p) },
+		"allow":   func(n *tomlNode) { d.allow(n, &p.Allow) },
 		"env":     func(n *tomlNode) { d.env(n, p) },
 		"summary": func(n *tomlNode) { d.summary(n, p) },
 	})
@@ -332,14 +335,14 @@ func (d *configDecoder) args(n *tomlNode, p *Program) {
 	p.Args = []ArgsPolicy{ArgsNone, ArgsAny}[i]
 }
 
-func (d *configDecoder) allow(n *tomlNode, p *Program) {
-	p.Allow = []string{}
+func (d *configDecoder) allow(n *tomlNode, to *[]string) {
+	allow := []string{}
 	d.strings(n, "allow", `allow = ["alice", "@batch"]`, func(item *tomlNode) {
 		group, isGroup := strings.CutPrefix(item.text, "@")
 		members, known := d.c.Groups[group]
 		switch {
 		case isGroup && known:
-			p.Allow = append(p.Allow, members...)
+			allow = append(allow, members...)
 		case isGroup:
 			next := "define it under [groups]"
 			if near := nearest(group, slices.Sorted(maps.Keys(d.c.Groups))); near != "" {
@@ -349,14 +352,14 @@ func (d *configDecoder) allow(n *tomlNode, p *Program) {
 		case !callerName.MatchString(item.text):
 			d.errorAt(item.offset, "%q is no name that a key in authorized_keys can have", item.text)
 		default:
-			p.Allow = append(p.Allow, item.text)
+			allow = append(allow, item.text)
 		}
 	})
 	if n.kind == unstable.Array && len(n.items) == 0 {
-		d.errorAt(n.offset, "allow is empty, so nobody could run this: omit allow or name someone")
+		d.errorAt(n.offset, "allow is empty, so nobody could use this: omit allow or name someone")
 	}
-	slices.Sort(p.Allow)
-	p.Allow = slices.Compact(p.Allow)
+	slices.Sort(allow)
+	*to = slices.Compact(allow)
 }
 
 func (d *configDecoder) env(n *tomlNode, p *Program) {

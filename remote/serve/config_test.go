@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/pelletier/go-toml/v2"
 	"github.com/rogpeppe/go-internal/txtar"
+	"golang.org/x/crypto/ssh"
 
 	"rpipe/remote/identity"
 )
@@ -99,6 +101,7 @@ func TestAnEmptyConfigurationIsTheDefaults(t *testing.T) {
 		Drain:          30 * time.Second,
 		Groups:         map[string][]string{},
 		Programs:       map[string]*Program{},
+		HopTo:          map[string]*HopTarget{},
 	}
 	if diff := cmp.Diff(want, decode(t, "")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -131,6 +134,15 @@ summary = "turns a into A"
 run = ["/opt/c++filt", ""]
 args = "none"
 env = []
+
+[hop_to.b]
+address = "b.example.net:7747"
+key = "`+hostKeyB+` root@b"
+allow = ["@batch", "alice"]
+
+[hop_to."10.0.0.7"]
+address = "[2001:db8::7]:7748"
+key = "`+hostKeyC+`"
 `)
 	want := &Config{
 		File:           "/etc/rpiped/rpiped.toml",
@@ -153,9 +165,60 @@ env = []
 			},
 			"c++filt": {Name: "c++filt", Run: []string{"/opt/c++filt", ""}, Env: []string{}},
 		},
+		HopTo: map[string]*HopTarget{
+			"b": {
+				HopPeer: HopPeer{Name: "b", Address: "b.example.net:7747"},
+				Key:     hostKey(t, hostKeyB),
+				Allow:   []string{"alice", "bob", "carol"},
+			},
+			"10.0.0.7": {
+				HopPeer: HopPeer{Name: "10.0.0.7", Address: "[2001:db8::7]:7748"},
+				Key:     hostKey(t, hostKeyC),
+			},
+		},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, sameKeys); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Two host keys, as their files say.
+const (
+	hostKeyB = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPhcFl1ImwvmYmM0jdAxDXvur7eX24qGVhy/021rR1g1"
+	hostKeyC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIERvT0EA6t2po+i4K2ArD3YM5zEDcoyVilawYIlcnVxs"
+)
+
+func hostKey(t testing.TB, text string) ssh.PublicKey {
+	t.Helper()
+	key, err := parseHostKey(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+var sameKeys = cmp.Comparer(func(a, b ssh.PublicKey) bool { return string(a.Marshal()) == string(b.Marshal()) })
+
+func TestPeersAreFoundByTheirKeyAndOnlyForThoseWhomTheyAllow(t *testing.T) {
+	c := decode(t, "[hop_to.b]\naddress = \"b:1\"\nkey = \""+hostKeyB+"\"\nallow = [\"alice\"]\n")
+	hops := NewHops(c.HopTo)
+	b := hostKey(t, hostKeyB)
+	if p, err := hops.Peer("alice", b); err != nil || p != (HopPeer{Name: "b", Address: "b:1"}) {
+		t.Errorf("for alice: %+v, %v", p, err)
+	}
+	for _, test := range []struct {
+		caller string
+		key    ssh.PublicKey
+		want   string
+	}{
+		{"bob", b, `"b" is not for "bob" (its administrator would add that name to allow)`},
+		{"alice", hostKey(t, hostKeyC), "its administrator would list the key " + identity.Fingerprint(hostKey(t, hostKeyC)) + " under hop_to"},
+	} {
+		p, err := hops.Peer(test.caller, test.key)
+		refusal, ok := errors.AsType[*Refusal](err)
+		if !ok || refusal.Reason != test.want || p != (HopPeer{}) {
+			t.Errorf("for %s: %+v, %v, want %q", test.caller, p, err, test.want)
+		}
 	}
 }
 
@@ -240,6 +303,7 @@ func FuzzDecodeConfig(f *testing.F) {
 		}
 		f.Add(archive.Files[0].Data)
 	}
+	f.Add([]byte("[hop_to.b]\naddress = \"b:1\"\nkey = \"" + hostKeyB + "\"\nallow = [\"a\"]\n"))
 	f.Add([]byte("listen = [\"[::]:0\"]\n[groups]\ng = [\"a\"]\n[programs.p]\nrun = [\"tr\"]\nargs = \"any\"\nallow = [\"@g\"]\nenv = [\"FOO\"]\nsummary = \"s\"\n"))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		c, err := decodeConfig("/etc/rpiped.toml", src, fakeLook)
@@ -290,6 +354,12 @@ func checkConfig(t *testing.T, c *Config) {
 			if slices.ContainsFunc(p.Env, func(pattern string) bool { return matchEnv(pattern, reserved) }) {
 				t.Fatalf("program %q accepts %q", name, reserved)
 			}
+		}
+	}
+	for name, h := range c.HopTo {
+		host, port, err := net.SplitHostPort(h.Address)
+		if h.Name != name || !peerName.MatchString(name) || err != nil || host == "" || port == "0" || h.Key == nil || h.Allow != nil && len(h.Allow) == 0 {
+			t.Fatalf("accepted peer %+v", h)
 		}
 	}
 	for name, members := range c.Groups {

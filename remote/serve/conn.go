@@ -4,8 +4,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"rpipe/remote/transport"
 	"rpipe/remote/wire"
@@ -15,40 +18,43 @@ import (
 // ended. It is that of heartbeats, which end the wait for one that is dead.
 const leaveTimeout = 2 * wire.DefaultDeadTimeout
 
-// conn is one caller's connection.
+// conn is a connection that was accepted: a caller's, or one of a daemon that has a
+// ticket.
 type conn struct {
 	server *Server
+	tcp    net.Conn
 	tls    *tls.Conn
 	wire   *wire.Conn
-	caller string
+	key    ssh.PublicKey // of the peer
+	caller string        // "": TAKE is all that the peer may ask for
 	log    *slog.Logger
 
 	requests chan request // has room for the one that may be outstanding
 
 	mu      sync.Mutex
+	asked   bool         // a request has come
 	busy    bool         // a request is being answered
 	message wire.Message // an OPEN that is not whole yet
 	session *session     // accepted, until its END is due
 }
 
-// request is an OPEN, or LIST where open is nil.
+// request is an OPEN, a TAKE, or LIST where both are nil.
 type request struct {
 	open *wire.Open
+	take *wire.Take
 }
 
-func newConn(s *Server, tlsConn *tls.Conn, caller string, log *slog.Logger) *conn {
+// newConn returns the connection of a peer that identify let in.
+func newConn(s *Server, tlsConn *tls.Conn, p peer, log *slog.Logger) *conn {
 	return &conn{
 		server:   s,
+		tcp:      tlsConn.NetConn().(*transport.Conn).Conn,
 		tls:      tlsConn,
-		caller:   caller,
+		key:      p.key,
+		caller:   p.caller,
 		log:      log,
 		requests: make(chan request, 1),
-		wire: wire.NewConn(transport.Over(tlsConn), wire.Options{
-			Role:        wire.Server,
-			IdleTimeout: s.IdleTimeout,
-			DeadTimeout: s.DeadTimeout,
-			Budget:      s.budget,
-		}),
+		wire:     wire.NewConn(transport.Over(tlsConn), s.wireOptions(wire.Server)),
 	}
 }
 
@@ -63,10 +69,15 @@ func (c *conn) run(deadline time.Time) {
 		select {
 		case r := <-c.requests:
 			first.Stop()
-			if r.open == nil {
+			switch {
+			case r.take != nil:
+				c.take(*r.take)
+				return
+			case r.open == nil:
 				c.list()
-			} else {
-				c.open(*r.open)
+			case !c.open(*r.open):
+				leave(c.tls, c.wire, leaveTimeout)
+				return
 			}
 		case <-first.C:
 			c.log.Warn("no request in time")
@@ -78,24 +89,25 @@ func (c *conn) run(deadline time.Time) {
 			}
 			return
 		case <-c.server.draining:
-			c.leave()
+			leave(c.tls, c.wire, leaveTimeout)
 			return
 		}
 	}
 }
 
-// leave ends a connection that has no session, in such a way that the last
-// answer arrives: a TCP connection closed with data unread is reset, and what it
-// has not sent is lost. So the caller, who closes when it sees our FIN, goes first.
-func (c *conn) leave() {
-	tcp, ok := c.tls.NetConn().(*transport.Conn)
+// leave ends a connection on which this end has nothing to say any more, in such a
+// way that the last word arrives: a TCP connection closed with data unread is reset,
+// and what it has not sent is lost. So the peer, who closes when it sees our FIN, goes
+// first, but has no longer than the patience. Close must follow.
+func leave(conn *tls.Conn, w *wire.Conn, patience time.Duration) {
+	tcp, ok := conn.NetConn().(*transport.Conn)
 	if !ok || tcp.CloseWrite() != nil {
 		return
 	}
-	limit := time.NewTimer(leaveTimeout)
+	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	select {
-	case <-c.wire.Done():
+	case <-w.Done():
 	case <-limit.C:
 	}
 }
@@ -104,6 +116,9 @@ func (c *conn) leave() {
 func (c *conn) handle(f wire.Frame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.caller == "" && f.Type != wire.TypeTake {
+		return outOfPlace(f)
+	}
 	switch f.Type {
 	case wire.TypeOpen:
 		if c.busy {
@@ -117,13 +132,37 @@ func (c *conn) handle(f wire.Frame) error {
 		if err != nil {
 			return err
 		}
-		c.ask(request{&open})
+		c.ask(request{open: &open})
 		return nil
 	case wire.TypeList:
 		if c.busy || c.message.Partial() {
 			return outOfPlace(f)
 		}
 		c.ask(request{})
+		return nil
+	case wire.TypeTake:
+		if c.asked || c.message.Partial() {
+			return outOfPlace(f)
+		}
+		take, err := wire.DecodeTake(f.Payload)
+		if err != nil {
+			return err
+		}
+		c.ask(request{take: &take})
+		return nil
+	case wire.TypeHop:
+		hop, err := wire.DecodeHop(f.Payload)
+		if err != nil {
+			return err
+		}
+		if c.session == nil || !c.session.ask(hop) {
+			return outOfPlace(f)
+		}
+		return nil
+	case wire.TypeRelay:
+		if c.session == nil || !c.session.relay() {
+			return outOfPlace(f)
+		}
 		return nil
 	case wire.TypeStart:
 		if c.session == nil || !c.session.allow() {
@@ -136,7 +175,7 @@ func (c *conn) handle(f wire.Frame) error {
 			return err
 		}
 		if c.session != nil { // else it came too late
-			c.session.group.signal(name)
+			c.session.signal(name)
 		}
 		return nil
 	}
@@ -149,7 +188,7 @@ func outOfPlace(f wire.Frame) error {
 
 // ask hands a request to run. c.mu is held.
 func (c *conn) ask(r request) {
-	c.busy = true
+	c.asked, c.busy = true, true
 	c.requests <- r
 }
 
@@ -185,8 +224,9 @@ func (c *conn) list() {
 	c.send(frames...)
 }
 
-// open accepts or refuses a session, and runs it.
-func (c *conn) open(o wire.Open) {
+// open accepts or refuses a session, and runs it. It returns false where nothing
+// more may be said on the connection.
+func (c *conn) open(o wire.Open) bool {
 	start := time.Now()
 	log := c.log.With("programs", commandLines(o.Programs))
 	s, index, err := newSession(c, o)
@@ -198,23 +238,33 @@ func (c *conn) open(o wire.Open) {
 		}
 		log.Warn("refused", "status", r.Status, "reason", r.Reason)
 		c.send(wire.Refuse{Program: index, Status: wire.Status(r.Status), Text: r.Reason}.Frame())
-		return
+		return true
 	}
 	c.mu.Lock()
 	c.session = s
 	c.mu.Unlock()
+	s.accepted()
 	c.send(wire.Frame{Type: wire.TypeAccept})
 	ends, err := s.run()
-	c.answered()
+	var cut *cutError
+	if !errors.As(err, &cut) {
+		c.answered()
+	}
 	c.wire.End()
 	s.close()
-	log = log.With("duration", time.Since(start))
-	if err != nil {
+	log = log.With(s.hops()...).With("duration", time.Since(start))
+	switch {
+	case cut != nil:
 		log.Warn("session lost", "error", err)
-		return
+		c.send(wire.Lost{In: cut.In, Text: cut.Error()}.Frame())
+		return false
+	case err != nil:
+		log.Warn("session lost", "error", err)
+		return true
 	}
 	log.Info("session", "ends", endLines(ends), "in", ends[0].In, "out", ends[len(ends)-1].Out)
 	for _, e := range ends {
 		c.send(e.Frame())
 	}
+	return true
 }

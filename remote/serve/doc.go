@@ -1,8 +1,9 @@
 // Package serve is the daemon: it lets authorised callers run named programs,
 // and nothing else.
 //
-// In go a host key, the keys of callers, a [Table] of programs and listeners;
-// out come sessions, each of one connection's, and one log line for each.
+// In go a host key, the keys of callers, a [Table] of programs, the [Hops] that may
+// be made, and listeners; out come sessions, each of one connection's, and one log
+// line for each.
 //
 // # Who owns what
 //
@@ -12,6 +13,17 @@
 // its processes, their pipes and its private folder, and has given them all back
 // when it returns. Shutdown and Close wait for all of that.
 //
+// # Hops
+//
+// A session has a source of input and a sink of output. Each is a stream of the
+// caller's connection or of a hop, a connection between this daemon and another. The
+// hop of the output is dialled by the session, which owns it; the hop of the input is
+// a connection that was accepted, whose goroutine waits until the session to which
+// the ticket led is done with it.
+//
+// Nothing is dialled but what Hops lists. A ticket is good for one taker, once, and
+// gone with its session.
+//
 // # How a session ends
 //
 // When every program has exited and stdout is at its end. Then whatever is left
@@ -20,5 +32,7 @@
 // program last.
 //
 // A connection that is lost kills the group before anything is closed, so that
-// no program takes the input that it got for the whole.
+// no program takes the input that it got for the whole. So does a hop of the input
+// that is cut. Before that kill, and before any signal of the caller's that ends
+// programs, it is settled that the hop of the output has no EOF any more.
 package serve

@@ -41,11 +41,14 @@ type Server struct {
 	Key      *identity.Key
 	Callers  Callers
 	Programs Table
-	// Log takes one line for each session, and one for each connection that
-	// was turned away; nil discards them.
+	// Hops are the daemons that output may be sent to; nil: none.
+	Hops Hops
+	// Log takes one line for each session, for each hop, and for each connection
+	// that was turned away; nil discards them.
 	Log *slog.Logger
-	// MaxSessions bounds the sessions at one time; 0 is DefaultMaxSessions.
-	// Twice as many connections may be open, and some whose caller is unknown.
+	// MaxSessions bounds the sessions at one time; 0 is DefaultMaxSessions. Four
+	// times as many connections may be open, hops among them, and some whose
+	// caller is unknown.
 	MaxSessions int
 	// Memory bounds the growth of all windows together, in bytes; 0 is
 	// DefaultMemory.
@@ -56,10 +59,13 @@ type Server struct {
 	// IdleTimeout and DeadTimeout are those of wire.Options.
 	IdleTimeout, DeadTimeout time.Duration
 
+	hopTimeout, ticketLife time.Duration // 0: the constants
+
 	once      sync.Once
 	log       *slog.Logger
 	budget    *wire.Budget
 	strangers strangers
+	tickets   tickets
 	turning   chan struct{}
 	draining  chan struct{}
 
@@ -86,6 +92,12 @@ func (s *Server) init() {
 		}
 		if s.FirstFrameTimeout == 0 {
 			s.FirstFrameTimeout = DefaultFirstFrameTimeout
+		}
+		if s.hopTimeout == 0 {
+			s.hopTimeout = hopTimeout
+		}
+		if s.ticketLife == 0 {
+			s.ticketLife = ticketLife
 		}
 		s.budget = wire.NewBudget(s.Memory)
 		s.turning = make(chan struct{}, maxTurnedAway)
@@ -237,12 +249,7 @@ func (s *Server) end() {
 // accept registers a connection before its goroutine starts, so that Close
 // misses none.
 func (s *Server) accept(tcp net.Conn, config *tls.Config) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if full := len(s.conns) >= 2*(maxStrangers+s.MaxSessions); full || s.closed {
-		if full {
-			s.log.Warn("too many connections", "peer", tcp.RemoteAddr())
-		}
+	if !s.register(tcp) {
 		tcp.Close()
 		return
 	}
@@ -250,54 +257,96 @@ func (s *Server) accept(tcp net.Conn, config *tls.Config) {
 		s.log.Warn("too many connections whose caller is not known yet", "closed", tooOld.RemoteAddr())
 		tooOld.Close()
 	}
-	s.conns[tcp] = struct{}{}
-	s.wg.Go(func() {
-		defer func() {
-			tcp.Close()
-			s.mu.Lock()
-			delete(s.conns, tcp)
-			s.mu.Unlock()
-		}()
+	go func() {
+		defer s.forget(tcp)
 		s.serve(tcp, config)
-	})
+	}()
 }
 
-// serve makes sure who the caller is, and answers requests.
+// register counts a connection, and has Close end it, and Close and Shutdown wait
+// for it: forget must follow. It returns false where there are too many, and after
+// Close.
+func (s *Server) register(tcp net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// A session has its caller's connection and two hops; a caller may keep one
+	// for its next session.
+	if len(s.conns) >= 2*maxStrangers+4*s.MaxSessions {
+		s.log.Warn("too many connections", "peer", tcp.RemoteAddr())
+		return false
+	}
+	if s.closed {
+		return false
+	}
+	s.conns[tcp] = struct{}{}
+	s.wg.Add(1)
+	return true
+}
+
+// forget ends a connection. It is the last that its owner does.
+func (s *Server) forget(tcp net.Conn) {
+	defer s.wg.Done()
+	tcp.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, tcp)
+}
+
+// wireOptions are those of every connection of this server.
+func (s *Server) wireOptions(role wire.Role) wire.Options {
+	return wire.Options{Role: role, IdleTimeout: s.IdleTimeout, DeadTimeout: s.DeadTimeout, Budget: s.budget}
+}
+
+// peer is who is at the other end of a connection.
+type peer struct {
+	key    ssh.PublicKey
+	caller string // "" where the key is nobody's, but a ticket is bound to it
+}
+
+// serve makes sure who the peer is, and answers requests.
 func (s *Server) serve(tcp net.Conn, config *tls.Config) {
 	log := s.log.With("peer", tcp.RemoteAddr())
 	conn := tls.Server(transport.Below(tcp), config)
 	deadline := time.Now().Add(s.FirstFrameTimeout)
-	caller, refusal := s.identify(conn, deadline, log)
-	s.strangers.remove(tcp)
+	defer s.strangers.remove(tcp)
+	p, refusal := s.identify(conn, deadline, log)
+	if p == nil || p.caller != "" {
+		s.strangers.remove(tcp)
+	}
 	if refusal != nil {
 		s.turnAway(conn, *refusal)
 	}
-	if caller == "" {
+	if p == nil {
 		return
 	}
-	c := newConn(s, conn, caller, log.With("caller", caller))
-	c.run(deadline)
+	if p.caller != "" {
+		log = log.With("caller", p.caller)
+	}
+	newConn(s, conn, *p, log).run(deadline)
 }
 
-// identify returns the caller's name; "" where there is none, with what to tell a
-// peer that can be told.
-func (s *Server) identify(conn *tls.Conn, deadline time.Time, log *slog.Logger) (string, *wire.Refuse) {
+// identify returns who the peer is; nil for one that may not stay, with what to tell
+// it where it can be told.
+func (s *Server) identify(conn *tls.Conn, deadline time.Time, log *slog.Logger) (*peer, *wire.Refuse) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	if err := identity.Handshake(ctx, conn); err != nil {
 		log.Warn("handshake failed", "error", err)
-		return "", nil
+		return nil, nil
 	}
 	key, err := identity.PeerKey(conn.ConnectionState())
 	if err != nil {
 		log.Warn("handshake failed", "error", err)
-		return "", nil
+		return nil, nil
 	}
 	if name, ok := s.Callers.Caller(key); ok {
-		return name, nil
+		return &peer{key, name}, nil
+	}
+	if s.tickets.awaits(key.Marshal()) {
+		return &peer{key, ""}, nil
 	}
 	log.Warn("unauthorised", "key", identity.Fingerprint(key))
-	return "", &wire.Refuse{
+	return nil, &wire.Refuse{
 		Status: wire.StatusIdentity,
 		Text:   "key " + identity.Fingerprint(key) + " is not in the host's authorized_keys",
 	}

@@ -68,6 +68,9 @@ func TestReaderThatHasGoneStopsTheTaker(t *testing.T) {
 	ts, ss := taker.beginHop(), server.beginHop()
 	ss.Input.Stop()
 	await(t, "Over", ts.Stdin.Over())
+	if !ts.Stdin.Stopped() {
+		t.Error("the taker does not know that it was stopped")
+	}
 	if err := ts.Stdin.Close(); err != ErrStopped {
 		t.Errorf("Close gave %v, want ErrStopped", err)
 	}

@@ -144,7 +144,7 @@ func (c *Conn) dispatchStream(f Frame) error {
 	case f.Type == TypeEOF:
 		return r.finish(number(f.Payload))
 	case f.Type == TypeStop:
-		s.fail(ErrStopped)
+		s.stop()
 		return nil
 	}
 	return s.grant(credit(f.Payload))

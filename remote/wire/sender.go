@@ -18,18 +18,19 @@ var ErrAborted = errors.New("stream aborted")
 var ErrDiverted = errors.New("the stream goes over a hop")
 
 // Sender is the sending end of a stream. Write, ReadFrom and Close are for one
-// goroutine; Abort, Over and Sent may be called from any.
+// goroutine; the others may be called from any.
 type Sender struct {
 	conn *Conn
 	id   Stream
 
-	mu     sync.Mutex
-	wake   sync.Cond // credit came, or err was set
-	credit int
-	sent   uint64
-	late   bool          // the session has ended: nothing is sent any more
-	err    error         // ErrStopped, ErrAborted, io.ErrClosedPipe, or the connection's
-	over   chan struct{} // closed with err set
+	mu      sync.Mutex
+	wake    sync.Cond // credit came, or err was set
+	credit  int
+	sent    uint64
+	stopped bool          // STOP came before the end
+	late    bool          // the session has ended: nothing is sent any more
+	err     error         // ErrStopped, ErrAborted, io.ErrClosedPipe, or the connection's
+	over    chan struct{} // closed with err set
 }
 
 func newSender(c *Conn, id Stream) *Sender {
@@ -142,6 +143,13 @@ func (s *Sender) Abort() {
 // should not wait for its next Write to learn it.
 func (s *Sender) Over() <-chan struct{} { return s.over }
 
+// Stopped reports whether the other end sent STOP before Close and Abort.
+func (s *Sender) Stopped() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped
+}
+
 // Sent returns the bytes sent so far.
 func (s *Sender) Sent() uint64 {
 	s.mu.Lock()
@@ -172,6 +180,14 @@ func (s *Sender) finish() (uint64, error) {
 	s.finally(io.ErrClosedPipe)
 	s.err = io.ErrClosedPipe
 	return s.sent, nil
+}
+
+// stop takes STOP.
+func (s *Sender) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = s.stopped || s.err == nil
+	s.finally(ErrStopped)
 }
 
 func (s *Sender) fail(err error) {
