@@ -54,6 +54,7 @@ func (c *serveCommand) Run(o *output, file configFile) error {
 		Programs:    rules,
 		Log:         c.logger(o.stderr),
 		MaxSessions: config.MaxSessions,
+		DeadTimeout: config.DeadTimeout,
 	}
 	// Before the first line of the log, which tells a supervisor that it may
 	// send signals.

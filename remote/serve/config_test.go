@@ -97,6 +97,7 @@ func TestAnEmptyConfigurationIsTheDefaults(t *testing.T) {
 		AuthorizedKeys: "/etc/rpiped/authorized_keys",
 		MaxSessions:    256,
 		Drain:          30 * time.Second,
+		DeadTimeout:    15 * time.Second,
 		Groups:         map[string][]string{},
 		Programs:       map[string]*Program{},
 	}
@@ -112,6 +113,7 @@ host_key = "keys/host"
 authorized_keys = "/srv/keys"
 max_sessions = 12
 drain = "1m30s"
+dead_timeout = "1m"
 
 [groups]
 batch = ["bob", "carol"]
@@ -139,6 +141,7 @@ env = []
 		AuthorizedKeys: "/srv/keys",
 		MaxSessions:    12,
 		Drain:          90 * time.Second,
+		DeadTimeout:    time.Minute,
 		Groups:         map[string][]string{"batch": {"bob", "carol"}},
 		Programs: map[string]*Program{
 			"inline": {Name: "inline", Run: []string{"/bin/true"}},

@@ -53,7 +53,8 @@ type Server struct {
 	// FirstFrameTimeout bounds the time from accept to the first request; 0 is
 	// DefaultFirstFrameTimeout.
 	FirstFrameTimeout time.Duration
-	// IdleTimeout and DeadTimeout are those of wire.Options.
+	// IdleTimeout and DeadTimeout are those of wire.Options; an IdleTimeout of 0
+	// is what wire.IdleTimeoutFor says.
 	IdleTimeout, DeadTimeout time.Duration
 
 	once      sync.Once
@@ -86,6 +87,9 @@ func (s *Server) init() {
 		}
 		if s.FirstFrameTimeout == 0 {
 			s.FirstFrameTimeout = DefaultFirstFrameTimeout
+		}
+		if s.IdleTimeout == 0 {
+			s.IdleTimeout = wire.IdleTimeoutFor(s.DeadTimeout)
 		}
 		s.budget = wire.NewBudget(s.Memory)
 		s.turning = make(chan struct{}, maxTurnedAway)
@@ -265,7 +269,7 @@ func (s *Server) accept(tcp net.Conn, config *tls.Config) {
 // serve makes sure who the caller is, and answers requests.
 func (s *Server) serve(tcp net.Conn, config *tls.Config) {
 	log := s.log.With("peer", tcp.RemoteAddr())
-	conn := tls.Server(transport.Below(tcp), config)
+	conn := tls.Server(transport.Below(tcp, s.DeadTimeout), config)
 	deadline := time.Now().Add(s.FirstFrameTimeout)
 	caller, refusal := s.identify(conn, deadline, log)
 	s.strangers.remove(tcp)

@@ -1,20 +1,17 @@
 package transport
 
 import (
+	"math"
 	"net"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// userTimeout is how long sent data may stay unacknowledged (tcp(7),
-// TCP_USER_TIMEOUT). It is above wire.DefaultDeadTimeout: it ends what
-// heartbeats cannot, a connection that is being closed.
-const userTimeout = 20 * time.Second
-
-// tune prepares a connection for the protocol, which has heartbeats of its own.
-// What is not TCP stays as it is.
-func tune(conn net.Conn) {
+// setUserTimeout sets how long sent data may stay unacknowledged, or a peer's window
+// closed (tcp(7), TCP_USER_TIMEOUT); 0 is the system's own bound. What is not TCP
+// stays as it is.
+func setUserTimeout(conn net.Conn, timeout time.Duration) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return
@@ -24,6 +21,7 @@ func tune(conn net.Conn) {
 		return
 	}
 	_ = raw.Control(func(fd uintptr) {
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds()))
+		ms := min(timeout.Milliseconds(), math.MaxInt32)
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(ms))
 	})
 }

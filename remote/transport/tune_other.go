@@ -2,8 +2,11 @@
 
 package transport
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
-// tune does nothing here: the protocol's heartbeats are enough to notice a dead
-// peer.
-func tune(net.Conn) {}
+// setUserTimeout does nothing here: the protocol's heartbeats are enough to notice a
+// dead peer.
+func setUserTimeout(net.Conn, time.Duration) {}
