@@ -59,11 +59,11 @@ func newHosts(t testing.TB, names ...string) *hosts {
 
 // resolve gives the address of a host. The host "closed" is a port that nobody
 // listens on, any other name one that does not exist.
-func (h *hosts) resolve(_ context.Context, name string) (string, error) {
+func (h *hosts) resolve(_ context.Context, name string) ([]string, error) {
 	if w := h.wires[name]; w != nil {
-		return w.Addr().String(), nil
+		return []string{w.Addr().String()}, nil
 	}
-	return "127.0.0.1:1", nil
+	return []string{"127.0.0.1:1"}, nil
 }
 
 // use is a change of options: the script may call the hosts.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"sync"
 
+	"golang.org/x/crypto/ssh"
+
 	"rpipe/remote/transport"
 	"rpipe/remote/wire"
 )
@@ -13,8 +15,9 @@ import (
 // client is a connection to a daemon, and what the daemon has said of the
 // session on it.
 type client struct {
-	address string
-	wire    *wire.Conn
+	candidate               // where it is
+	hostKey   ssh.PublicKey // that the daemon has proved to have
+	wire      *wire.Conn
 
 	mu       sync.Mutex
 	phase    phase
@@ -38,8 +41,8 @@ const (
 	phaseRunning       // START was sent
 )
 
-func newClient(conn *tls.Conn, address string, o wire.Options) *client {
-	c := &client{address: address, wire: wire.NewConn(transport.Over(conn), o)}
+func newClient(conn *tls.Conn, at candidate, hostKey ssh.PublicKey, o wire.Options) *client {
+	c := &client{candidate: at, hostKey: hostKey, wire: wire.NewConn(transport.Over(conn), o)}
 	c.wire.Start(c.handle)
 	return c
 }

@@ -106,37 +106,14 @@ func (c *Cmd) Open() error {
 	if c.client != nil {
 		return errors.New("remote: Cmd opened twice")
 	}
-	// Apart from the time-out: a passphrase may have to be typed.
-	if _, _, err := c.Dialer.identify(c.ctx); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(c.ctx, c.Dialer.timeout())
-	defer cancel()
-	address, err := c.Dialer.address(ctx, c.Host, c.Port)
+	client, err := c.Dialer.open(c.ctx, c.Host, c.Port, func(ctx context.Context, client *client) error {
+		return client.open(ctx, c.Programs)
+	})
 	if err != nil {
 		return err
 	}
-	for fresh := false; ; fresh = true {
-		client, reused, err := c.Dialer.get(ctx, address, fresh)
-		if err != nil {
-			return err
-		}
-		err = client.open(ctx, c.Programs)
-		if err == nil {
-			c.client, c.session = client, client.session
-			return nil
-		}
-		var refused *RefusedError
-		if errors.As(err, &refused) && client.wire.Err() == nil {
-			c.Dialer.put(client)
-			return err
-		}
-		client.wire.Close()
-		if !reused || ctx.Err() != nil {
-			return err
-		}
-		// The daemon may have closed the idle connection meanwhile.
-	}
+	c.client, c.session = client, client.session
+	return nil
 }
 
 // Close gives up a Cmd that was opened and not started. After Start, and before

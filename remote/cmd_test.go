@@ -427,6 +427,7 @@ func TestUnknownAndChangedHostKeysAreRefused(t *testing.T) {
 
 func TestFullHostIsBusy(t *testing.T) {
 	h := newHost(t, func(s *serve.Server) { s.MaxSessions = 1 })
+	h.dialer.ConnectTimeout = time.Second
 	first := h.command(t, "cat")
 	if err := first.Open(); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"strconv"
 	"sync"
 	"time"
 
@@ -38,24 +37,38 @@ type Dialer struct {
 	Key      *identity.Key
 	Hosts    HostKeys
 	Identify func(ctx context.Context) (*identity.Key, HostKeys, error)
-	// Resolve gives the address, "host" or "host:port", of a host as the user
-	// names it, or "" where the name is the address; nil means that it always
-	// is. It may be called concurrently.
-	Resolve func(ctx context.Context, host string) (string, error)
+	// Resolve gives the addresses, "host" or "host:port", of a host as the user
+	// names it, in the order in which they are to be tried; none where the name
+	// is the address; nil means that it always is. It may be called
+	// concurrently.
+	Resolve func(ctx context.Context, host string) ([]string, error)
+	// Resolver looks names up; nil is net.DefaultResolver.
+	Resolver *net.Resolver
 	// Dial makes the connection to an address, "host:port"; nil dials TCP, to all
-	// addresses of a name.
+	// addresses of a name. With it, no SRV records are looked up.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// ConnectTimeout is the time to reach a host and be accepted; 0 is
-	// DefaultConnectTimeout.
+	// DefaultConnectTimeout. A host that is busy is asked again until it is over.
+	// With AwaitHost, so is one that cannot be reached; else that is an error at
+	// once.
 	ConnectTimeout time.Duration
-	// IdleTimeout and DeadTimeout are those of wire.Options.
+	AwaitHost      bool
+	// Waiting is called when a host is about to be asked again, once for each
+	// time that it is waited for, with the host as the user names it and the
+	// error of the first attempt; nil: nobody wants to know. It may be called
+	// concurrently.
+	Waiting func(host string, why error)
+	// IdleTimeout and DeadTimeout are those of wire.Options; an IdleTimeout of 0
+	// is what wire.IdleTimeoutFor says.
 	IdleTimeout, DeadTimeout time.Duration
 
 	identifying sync.Mutex // Key and Hosts, while Identify sets them
 
-	mu     sync.Mutex
-	idle   map[string][]*client
-	closed bool
+	mu          sync.Mutex
+	idle        map[candidate][]*client
+	services    map[string]*service  // by host
+	unreachable map[string]time.Time // by address: when that was found
+	closed      bool
 }
 
 // HostKeys decides whether a key is that of a host; *identity.KnownHosts does.
@@ -79,42 +92,73 @@ func (d *Dialer) Close() error {
 	return nil
 }
 
-// HostKey asks a host for its key, and proves nothing about us. knownAs is the
-// name by which known_hosts has it. The error is *DialError or Resolve's.
-func (d *Dialer) HostKey(ctx context.Context, host string, port int) (knownAs string, key ssh.PublicKey, err error) {
+// HostKey is the key of a place where a host may be reached.
+type HostKey struct {
+	Address string // host:port as dialled
+	KnownAs string // host:port by which known_hosts has it; another than Address for the target of an SRV record
+	Key     ssh.PublicKey
+}
+
+// HostKeys asks all places of a host for their keys, and proves nothing about
+// us. There may be both keys, in the order in which the places are tried, and an
+// error: that of the first place without one, *DialError or Resolve's.
+func (d *Dialer) HostKeys(ctx context.Context, host string, port int) ([]HostKey, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout())
 	defer cancel()
-	address, err := d.address(ctx, host, port)
-	if err != nil {
-		return "", nil, err
+	var places []candidate
+	if err := d.persist(ctx, host, func() (err error) {
+		places, err = d.candidates(ctx, host, port)
+		return err
+	}); err != nil {
+		return nil, err
 	}
-	conn, err := d.handshake(ctx, address, identity.ProbeConfig())
+	keys := make([]ssh.PublicKey, len(places))
+	errs := make([]error, len(places))
+	var wg sync.WaitGroup
+	for i, at := range places {
+		wg.Go(func() {
+			errs[i] = d.persist(ctx, host, func() (err error) {
+				keys[i], err = d.hostKey(ctx, at)
+				return err
+			})
+		})
+	}
+	wg.Wait()
+	var list []HostKey
+	var first error
+	for i, at := range places {
+		if errs[i] == nil {
+			list = append(list, HostKey{Address: at.address, KnownAs: at.knownAs, Key: keys[i]})
+		} else if first == nil {
+			first = errs[i]
+		}
+	}
+	return list, first
+}
+
+// hostKey asks a place for its key.
+func (d *Dialer) hostKey(ctx context.Context, at candidate) (ssh.PublicKey, error) {
+	conn, err := d.handshake(ctx, at.address, identity.ProbeConfig())
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	defer conn.NetConn().Close()
-	key, err = identity.PeerKey(conn.ConnectionState())
-	return address, key, err
+	return identity.PeerKey(conn.ConnectionState())
 }
 
 // List asks a host for the programs that we may run there. The error is
 // *DialError, *RefusedError, one of package identity, or *LostError.
 func (d *Dialer) List(ctx context.Context, host string, port int) ([]wire.Listing, error) {
-	if _, _, err := d.identify(ctx); err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, d.timeout())
-	defer cancel()
-	address, err := d.address(ctx, host, port)
+	var list []wire.Listing
+	c, err := d.open(ctx, host, port, func(ctx context.Context, c *client) (err error) {
+		list, err = c.list(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	c, err := d.dial(ctx, address)
-	if err != nil {
-		return nil, err
-	}
-	defer c.wire.Close()
-	return c.list(ctx)
+	d.put(c)
+	return list, nil
 }
 
 func (d *Dialer) timeout() time.Duration {
@@ -124,65 +168,30 @@ func (d *Dialer) timeout() time.Duration {
 	return DefaultConnectTimeout
 }
 
-// address returns host:port for a host as the user names it; port 0 is that of
-// Resolve, or DefaultPort.
-func (d *Dialer) address(ctx context.Context, host string, port int) (string, error) {
-	if d.Resolve != nil {
-		to, err := d.Resolve(ctx, host)
-		if err != nil {
-			return "", err
-		}
-		if to != "" {
-			host = to
-			if h, p, err := net.SplitHostPort(to); err == nil {
-				n, err := strconv.ParseUint(p, 10, 16)
-				if err != nil || n == 0 {
-					return "", &DialError{Address: to, Err: errPort}
-				}
-				host = h
-				if port == 0 {
-					port = int(n)
-				}
-			}
-		}
-	}
-	if port == 0 {
-		port = DefaultPort
-	}
-	return net.JoinHostPort(host, strconv.Itoa(port)), nil
-}
-
-var errPort = errors.New("a port is a number from 1 to 65535")
-
-// get returns a connection to address: an idle one, with reused true, or a new
-// one.
-func (d *Dialer) get(ctx context.Context, address string, fresh bool) (c *client, reused bool, err error) {
+// take returns an idle connection to a place, or nil.
+func (d *Dialer) take(at candidate) *client {
 	d.mu.Lock()
-	for list := d.idle[address]; !fresh && c == nil && len(list) > 0; list = d.idle[address] {
-		c = list[len(list)-1]
-		d.idle[address] = list[:len(list)-1]
-		if c.wire.Err() != nil {
-			defer c.wire.Close()
-			c = nil
+	defer d.mu.Unlock()
+	for list := d.idle[at]; len(list) > 0; list = d.idle[at] {
+		c := list[len(list)-1]
+		d.idle[at] = list[:len(list)-1]
+		if c.wire.Err() == nil {
+			return c
 		}
+		defer c.wire.Close()
 	}
-	d.mu.Unlock()
-	if c != nil {
-		return c, true, nil
-	}
-	c, err = d.dial(ctx, address)
-	return c, false, err
+	return nil
 }
 
 // put takes back a connection whose session is over.
 func (d *Dialer) put(c *client) {
 	d.mu.Lock()
-	keep := !d.closed && c.wire.Err() == nil && len(d.idle[c.address]) < maxIdle
+	keep := !d.closed && c.wire.Err() == nil && len(d.idle[c.candidate]) < maxIdle
 	if keep {
 		if d.idle == nil {
-			d.idle = make(map[string][]*client)
+			d.idle = make(map[candidate][]*client)
 		}
-		d.idle[c.address] = append(d.idle[c.address], c)
+		d.idle[c.candidate] = append(d.idle[c.candidate], c)
 	}
 	d.mu.Unlock()
 	if !keep {
@@ -190,29 +199,35 @@ func (d *Dialer) put(c *client) {
 	}
 }
 
-// dial connects to address and makes sure of the host's key.
-func (d *Dialer) dial(ctx context.Context, address string) (*client, error) {
+// dial connects to a place and makes sure of the host's key.
+func (d *Dialer) dial(ctx context.Context, at candidate) (*client, error) {
 	ours, hosts, err := d.identify(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var refusal error
+	var hostKey ssh.PublicKey
 	config, err := identity.ClientConfig(ours, func(key ssh.PublicKey) error {
-		refusal = hosts.Check(address, key)
+		hostKey = key
+		refusal = at.check(hosts, key)
 		return refusal
 	})
 	if err != nil {
 		return nil, err
 	}
 	config.DynamicRecordSizingDisabled = true // for throughput
-	conn, err := d.handshake(ctx, address, config)
+	conn, err := d.handshake(ctx, at.address, config)
 	if refusal != nil {
 		return nil, refusal
 	}
 	if err != nil {
 		return nil, err
 	}
-	return newClient(conn, address, wire.Options{IdleTimeout: d.IdleTimeout, DeadTimeout: d.DeadTimeout}), nil
+	idle := d.IdleTimeout
+	if idle == 0 {
+		idle = wire.IdleTimeoutFor(d.DeadTimeout)
+	}
+	return newClient(conn, at, hostKey, wire.Options{IdleTimeout: idle, DeadTimeout: d.DeadTimeout}), nil
 }
 
 // identify returns who we are and whom we trust.
@@ -236,13 +251,13 @@ func (d *Dialer) identify(ctx context.Context) (*identity.Key, HostKeys, error) 
 func (d *Dialer) handshake(ctx context.Context, address string, config *tls.Config) (*tls.Conn, error) {
 	dial := d.Dial
 	if dial == nil {
-		dial = dialTCP
+		dial = d.dialTCP
 	}
 	tcp, err := dial(ctx, address)
 	if err != nil {
 		return nil, dialError(ctx, address, err)
 	}
-	conn := tls.Client(transport.Below(tcp), config)
+	conn := tls.Client(transport.Below(tcp, d.DeadTimeout), config)
 	if err := identity.Handshake(ctx, conn); err != nil {
 		tcp.Close()
 		var ours interface{ ExitStatus() int } // our key cannot sign
@@ -255,8 +270,8 @@ func (d *Dialer) handshake(ctx context.Context, address string, config *tls.Conf
 }
 
 // dialTCP tries all addresses of a name, IPv6 and IPv4 side by side (RFC 6555).
-func dialTCP(ctx context.Context, address string) (net.Conn, error) {
-	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true}}
+func (d *Dialer) dialTCP(ctx context.Context, address string) (net.Conn, error) {
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true}, Resolver: d.Resolver}
 	return dialer.DialContext(ctx, "tcp", address)
 }
 

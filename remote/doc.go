@@ -9,6 +9,11 @@
 // on an end of input: it is what the host's END frames say, after both outputs
 // were complete to the byte.
 //
+// A host may be in several places, given by [Dialer].Resolve or by SRV records.
+// One that cannot be reached, is busy or is draining gives way to the next, and a
+// host that is busy is waited for; every other answer stands. This is before
+// anything has run or was read, and never again after that.
+//
 // A Cmd starts in two steps. Open dials, proves who we are and is accepted;
 // no program runs and no input is taken. Start runs the program. Whoever opened
 // a Cmd must Start and Wait for it, or Close it.

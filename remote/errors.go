@@ -16,7 +16,7 @@ import (
 
 // DialError is a host that could not be reached. Nothing ran.
 type DialError struct {
-	Address string // host:port as dialled
+	Address string // host:port as dialled; of several, or where none was found, the host as the user names it
 	Err     error
 }
 
@@ -34,8 +34,14 @@ func (e *DialError) ExitStatus() int { return 69 }
 // Hint says what to look at.
 func (e *DialError) Hint() string {
 	var dns *net.DNSError
-	if errors.As(e.Err, &dns) {
+	var several unreachableError
+	switch {
+	case errors.As(e.Err, &dns):
 		return "check the name, or give the host an address in rpipe's config.toml"
+	case errors.Is(e.Err, errNoService):
+		return "give the host an address in rpipe's config.toml, if it has an rpiped all the same"
+	case errors.As(e.Err, &several):
+		return "is rpiped running on one of them?"
 	}
 	return fmt.Sprintf("is rpiped running there, and listening on %s?", e.Address)
 }

@@ -130,3 +130,12 @@ func (h *host) output(t testing.TB, stdin string, program string, args ...string
 	err := c.Run()
 	return out.String(), err
 }
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
+}

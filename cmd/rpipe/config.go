@@ -22,12 +22,36 @@ import (
 // config is config.toml.
 type config struct {
 	// Hosts says where a host is that the script calls by this name. A name
-	// without an entry goes to the resolver.
+	// without an entry goes to the DNS.
 	Hosts map[string]host `toml:"hosts"`
 }
 
 type host struct {
-	Address string `toml:"address"`
+	Address any `toml:"address"` // a string, or a list of them; after loadConfig a []string, not empty
+}
+
+// addresses returns what Address holds, in the form that remote.Dialer.Resolve
+// has, or what is wrong with it.
+func (h host) addresses() (list []string, problem string) {
+	items, ok := h.Address.([]any)
+	if !ok {
+		items = []any{h.Address}
+	}
+	for _, item := range items {
+		text, ok := item.(string)
+		if !ok {
+			return nil, "its address is a string, or a list of strings: address = \"HOST:PORT\""
+		}
+		address, err := hostAddress(text)
+		if err != nil {
+			return nil, fmt.Sprintf("address %q: %v", text, err)
+		}
+		list = append(list, address)
+	}
+	if len(list) == 0 {
+		return nil, "its list of addresses is empty: name one, or remove the host"
+	}
+	return list, ""
 }
 
 // configError is a configuration that cannot be used.
@@ -61,11 +85,11 @@ func (c *command) loadConfig() (*config, error) {
 		return nil, &configError{file, tomlProblem(err)}
 	}
 	for name, host := range cfg.Hosts {
-		address, err := hostAddress(host.Address)
-		if err != nil {
-			return nil, &configError{file, fmt.Sprintf("host %q: address %q: %v", name, host.Address, err)}
+		addresses, problem := host.addresses()
+		if problem != "" {
+			return nil, &configError{file, fmt.Sprintf("host %q: %s", name, problem)}
 		}
-		host.Address = address
+		host.Address = addresses
 		cfg.Hosts[name] = host
 	}
 	return &cfg, nil
@@ -86,14 +110,15 @@ func hostAddress(s string) (string, error) {
 
 // resolver returns a remote.Dialer.Resolve that reads the configuration when it is
 // first called.
-func (c *command) resolver() func(context.Context, string) (string, error) {
+func (c *command) resolver() func(context.Context, string) ([]string, error) {
 	load := sync.OnceValues(c.loadConfig)
-	return func(_ context.Context, host string) (string, error) {
+	return func(_ context.Context, host string) ([]string, error) {
 		cfg, err := load()
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		return cfg.Hosts[host].Address, nil
+		addresses, _ := cfg.Hosts[host].Address.([]string)
+		return addresses, nil
 	}
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,10 +17,20 @@ import (
 
 // dialer makes connections as the flags say.
 func (c *command) dialer() *remote.Dialer {
-	return &remote.Dialer{
-		Identify:       c.identify,
-		Resolve:        c.resolver(),
-		ConnectTimeout: time.Duration(c.ConnectTimeout),
+	d := &remote.Dialer{Identify: c.identify, Resolve: c.resolver()}
+	c.setTimes(d)
+	return d
+}
+
+// setTimes makes d as patient as the flags say.
+func (c *command) setTimes(d *remote.Dialer) {
+	d.ConnectTimeout = time.Duration(c.ConnectTimeout)
+	d.AwaitHost = c.ConnectTimeout > 0
+	d.DeadTimeout = time.Duration(c.DeadTimeout)
+	if c.Verbose {
+		d.Waiting = func(host string, why error) {
+			fmt.Fprintf(c.stderr, "rpipe: waiting for %s: %s\n", host, harmless(why.Error()))
+		}
 	}
 }
 
@@ -78,7 +90,8 @@ func (e *wrongFingerprint) Hint() string {
 // fingerprintForm is what ssh-keygen -l and rpiped fingerprint print.
 var fingerprintForm = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`)
 
-// trust records the key of a host.
+// trust records the keys of a host: that of each of its addresses, or where a
+// fingerprint is given, that one.
 func (c *command) trust(ctx context.Context) error {
 	host, err := hostFlag("--trust", c.Trust)
 	if err != nil {
@@ -97,21 +110,54 @@ func (c *command) trust(ctx context.Context) error {
 	}
 	d := c.dialer()
 	defer d.Close()
-	knownAs, key, err := d.HostKey(ctx, host.Host, host.Port)
-	if err != nil {
+	found, missing := d.HostKeys(ctx, host.Host, host.Port)
+	if want != "" && len(found) > 0 {
+		i := slices.IndexFunc(found, func(k remote.HostKey) bool { return identity.Fingerprint(k.Key) == want })
+		if i < 0 && missing == nil {
+			return &wrongFingerprint{host: c.Trust, got: identity.Fingerprint(found[0].Key), want: want}
+		}
+		found = slices.DeleteFunc(found, func(k remote.HostKey) bool { return identity.Fingerprint(k.Key) != want })
+		if i >= 0 {
+			missing = nil // it has what was asked for
+		}
+	}
+	if err := c.record(hosts, found, want != ""); err != nil {
 		return err
 	}
-	fingerprint := identity.Fingerprint(key)
-	if want != "" && want != fingerprint {
-		return &wrongFingerprint{host: c.Trust, got: fingerprint, want: want}
+	return missing
+}
+
+// record records keys, all or none where one of them is not what it should be.
+func (c *command) record(hosts *identity.KnownHosts, keys []remote.HostKey, proven bool) error {
+	news := false
+	for _, k := range keys {
+		err := hosts.Check(k.KnownAs, k.Key)
+		var unknown *identity.UnknownHostError
+		var changed *identity.ChangedHostError
+		switch {
+		case err == nil:
+		case errors.As(err, &unknown), errors.As(err, &changed) && proven && isShared(k):
+			news = true
+		default:
+			return err
+		}
 	}
-	known := hosts.Check(knownAs, key) == nil
-	if err := hosts.Add(knownAs, key); err != nil {
-		return err
+	for _, k := range keys {
+		add := hosts.Add
+		if isShared(k) {
+			add = hosts.AddBeside
+		}
+		if err := add(k.KnownAs, k.Key); err != nil {
+			return err
+		}
+		fmt.Fprintf(c.stdout, "%s %s\n", k.KnownAs, identity.Fingerprint(k.Key))
 	}
-	fmt.Fprintf(c.stdout, "%s %s\n", knownAs, fingerprint)
-	if want == "" && !known {
+	if news && !proven {
 		fmt.Fprintf(c.stderr, "rpipe: recorded without proof: compare it with what rpiped fingerprint prints on the host\n")
 	}
 	return nil
 }
+
+// isShared reports whether the key is of one of several hosts that a name may
+// stand for, each with its own.
+func isShared(k remote.HostKey) bool { return k.KnownAs != k.Address }

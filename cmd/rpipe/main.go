@@ -34,7 +34,8 @@ type grammar struct {
 	Identity       string  `placeholder:"KEY" help:"Who you are: a private key file; for a key in ssh-agent a .pub file, SHA256:..., or agent:COMMENT. Default: identity in ~/.config/rpipe."`
 	KnownHosts     string  `placeholder:"FILE" help:"The host keys that you trust. Default: known_hosts in ~/.config/rpipe."`
 	Timeout        seconds `placeholder:"TIME" help:"End everything after this time, as in 90, 1.5s, 10m: status 124."`
-	ConnectTimeout seconds `placeholder:"TIME" help:"Give a host this time to be reached and to accept. Default: 10s."`
+	ConnectTimeout seconds `placeholder:"TIME" help:"Give a host this time to be reached and to accept, also one that is not up yet. Default: 10s, and no time for one that is not up."`
+	DeadTimeout    seconds `placeholder:"TIME" help:"Take a host for dead that is silent for this time, at least 1s. Default: 15s."`
 	Loopback       bool    `help:"Play every host in this process, on 127.0.0.1, with the programs on PATH: to try a pipeline."`
 	Verbose        bool    `short:"v" help:"Tell how each stage ended."`
 
@@ -92,11 +93,18 @@ func (g *grammar) check() error {
 		return usageError("a script is missing: rpipe 'cat log | @host:grep err'")
 	case g.Trust != "" && len(g.Words) > 1, modes == 1 && g.Trust == "" && len(g.Words) > 0:
 		return usageError("too many arguments")
+	case g.DeadTimeout > 0 && time.Duration(g.DeadTimeout) < leastDeadTimeout:
+		return usageError(fmt.Sprintf("--dead-timeout %v is too short to tell the dead from the slow: it is at least %v",
+			time.Duration(g.DeadTimeout), leastDeadTimeout))
 	case g.Command && g.File:
 		return usageError("-c and -f exclude each other: SCRIPT is a text or a file")
 	}
 	return nil
 }
+
+// leastDeadTimeout is the shortest --dead-timeout: below, a busy machine would
+// look dead.
+const leastDeadTimeout = time.Second
 
 // usageError is a command line that makes no sense.
 type usageError string

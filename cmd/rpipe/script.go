@@ -122,6 +122,7 @@ func (c *command) scriptDialer() (*remote.Dialer, func(), error) {
 		return nil, nil, err
 	}
 	d := hosts.dialer()
+	c.setTimes(d)
 	return d, func() {
 		d.Close()
 		hosts.close()

@@ -67,6 +67,7 @@ func defaultConfig(path string) *serve.Config {
 		AuthorizedKeys: filepath.Join(folder, serve.DefaultAuthorizedKeys),
 		MaxSessions:    serve.DefaultMaxSessions,
 		Drain:          serve.DefaultDrain,
+		DeadTimeout:    serve.DefaultDeadTimeout,
 	}
 }
 

@@ -55,6 +55,7 @@ func (c *serveCommand) Run(o *output, file configFile) error {
 		Hops:        rules,
 		Log:         c.logger(o.stderr),
 		MaxSessions: config.MaxSessions,
+		DeadTimeout: config.DeadTimeout,
 	}
 	// Before the first line of the log, which tells a supervisor that it may
 	// send signals.

@@ -53,8 +53,11 @@ func run() error {
 	dialer := &remote.Dialer{
 		Key:   key,
 		Hosts: hosts,
-		Resolve: func(_ context.Context, host string) (string, error) {
-			return addresses[host], nil
+		Resolve: func(_ context.Context, host string) ([]string, error) {
+			if address := addresses[host]; address != "" {
+				return []string{address}, nil
+			}
+			return nil, nil
 		},
 	}
 	defer dialer.Close()

@@ -113,7 +113,7 @@ func FuzzKnownHosts(f *testing.F) {
 		if nameErr != nil {
 			return
 		}
-		grown, err := addLine("file", lines, hostport, name, key)
+		grown, err := addLine("file", lines, hostport, name, key, false)
 		var changed *ChangedHostError
 		var revoked *RevokedHostError
 		if err != nil && !errors.As(err, &changed) && !errors.As(err, &revoked) {

@@ -91,6 +91,16 @@ func (k *KnownHosts) Check(hostport string, key ssh.PublicKey) error {
 // (0700). Meanwhile the new file stands beside it with ".lock" at the end of its name, which keeps others from
 // doing the same: Add waits for them up to five seconds.
 func (k *KnownHosts) Add(hostport string, key ssh.PublicKey) error {
+	return k.add(hostport, key, false)
+}
+
+// AddBeside is Add, but that other keys of the host are no error: the new one stands beside them. It is for a name
+// that several hosts share.
+func (k *KnownHosts) AddBeside(hostport string, key ssh.PublicKey) error {
+	return k.add(hostport, key, true)
+}
+
+func (k *KnownHosts) add(hostport string, key ssh.PublicKey, beside bool) error {
 	name, err := checkEntry(hostport, key)
 	if err != nil {
 		return err
@@ -98,14 +108,14 @@ func (k *KnownHosts) Add(hostport string, key ssh.PublicKey) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.path == "" {
-		lines, err := addLine("", k.lines, hostport, name, key)
+		lines, err := addLine("", k.lines, hostport, name, key, beside)
 		k.lines = lines
 		return err
 	}
-	return k.addToFile(hostport, name, key)
+	return k.addToFile(hostport, name, key, beside)
 }
 
-func (k *KnownHosts) addToFile(hostport, name string, key ssh.PublicKey) error {
+func (k *KnownHosts) addToFile(hostport, name string, key ssh.PublicKey, beside bool) error {
 	if _, err := makeFolder(filepath.Dir(k.path)); err != nil {
 		return fmt.Errorf("known hosts: %w", err)
 	}
@@ -138,7 +148,7 @@ func (k *KnownHosts) addToFile(hostport, name string, key ssh.PublicKey) error {
 		return err
 	}
 	recorded := len(lines)
-	lines, err = addLine(k.path, lines, hostport, name, key)
+	lines, err = addLine(k.path, lines, hostport, name, key, beside)
 	if err != nil {
 		return err
 	}
@@ -186,10 +196,11 @@ func checkEntry(hostport string, key ssh.PublicKey) (name string, err error) {
 }
 
 // addLine returns lines with one more, or unchanged if the key is there.
-func addLine(path string, lines []hostLine, hostport, name string, key ssh.PublicKey) ([]hostLine, error) {
+func addLine(path string, lines []hostLine, hostport, name string, key ssh.PublicKey, beside bool) ([]hostLine, error) {
 	err := check(path, lines, hostport, name, key)
 	var unknown *UnknownHostError
-	if !errors.As(err, &unknown) {
+	var changed *ChangedHostError
+	if !errors.As(err, &unknown) && !(beside && errors.As(err, &changed)) {
 		return lines, err
 	}
 	return append(lines, hostLine{

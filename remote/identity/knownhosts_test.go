@@ -339,6 +339,42 @@ func TestAddChangesNothingThatIsThere(t *testing.T) {
 	checkNoOthers(t, filepath.Dir(path), "known_hosts")
 }
 
+func TestAddBesideKeepsTheKeysThatAreThere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "known_hosts")
+	inFile, err := identity.LoadKnownHosts(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, hosts := range []*identity.KnownHosts{inFile, new(identity.KnownHosts)} {
+		first, second := generate(t).PublicKey(), generate(t).PublicKey()
+		for _, key := range []ssh.PublicKey{first, second, first} {
+			if err := hosts.AddBeside("a:7747", key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(hosts.Check("a:7747", first), hosts.Check("a:7747", second)); err != nil {
+			t.Error(err)
+		}
+		var changed *identity.ChangedHostError
+		if err := hosts.Check("a:7747", generate(t).PublicKey()); !errors.As(err, &changed) || len(changed.Want) != 2 {
+			t.Errorf("a third key: %v, want one that is none of the two", err)
+		}
+	}
+}
+
+func TestAddBesideDoesNotRecordARevokedKey(t *testing.T) {
+	key := generate(t)
+	path := writeFile(t, filepath.Join(t.TempDir(), "known_hosts"), "@revoked * "+publicLine(key)+"\n")
+	hosts, err := identity.LoadKnownHosts(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var revoked *identity.RevokedHostError
+	if err := hosts.AddBeside("a:7747", key.PublicKey()); !errors.As(err, &revoked) {
+		t.Errorf("got %v, want *RevokedHostError", err)
+	}
+}
+
 func TestAddSeesWhatOthersAddedMeanwhile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "known_hosts")
 	first, err := identity.LoadKnownHosts(path)

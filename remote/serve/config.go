@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rpipe/remote/identity"
+	"rpipe/remote/wire"
 )
 
 // What a configuration that does not mention the key gets.
@@ -18,7 +19,12 @@ const (
 	DefaultAuthorizedKeys = "authorized_keys"
 	DefaultMaxSessions    = 256
 	DefaultDrain          = 30 * time.Second
+	DefaultDeadTimeout    = wire.DefaultDeadTimeout
 )
+
+// LeastDeadTimeout is the shortest dead_timeout: below, a busy machine would look
+// dead.
+const LeastDeadTimeout = time.Second
 
 // maxConfigSize bounds what Load reads, in bytes.
 const maxConfigSize = 1 << 20
@@ -44,6 +50,9 @@ type Config struct {
 	// Drain is how long a session may go on after the daemon was told to stop.
 	// Zero ends sessions at once.
 	Drain time.Duration
+
+	// DeadTimeout is that of Server. At least LeastDeadTimeout.
+	DeadTimeout time.Duration
 
 	// Groups maps the name of a group to its members, at least one each. Members
 	// are names of callers; groups do not nest.

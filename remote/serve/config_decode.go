@@ -88,6 +88,7 @@ func (d *configDecoder) config(root *tomlNode) {
 		AuthorizedKeys: filepath.Join(d.folder, DefaultAuthorizedKeys),
 		MaxSessions:    DefaultMaxSessions,
 		Drain:          DefaultDrain,
+		DeadTimeout:    DefaultDeadTimeout,
 		Groups:         map[string][]string{},
 		Programs:       map[string]*Program{},
 		HopTo:          map[string]*HopTarget{},
@@ -99,6 +100,7 @@ func (d *configDecoder) config(root *tomlNode) {
 		"authorized_keys": func(n *tomlNode) { d.path(n, "authorized_keys", &d.c.AuthorizedKeys) },
 		"max_sessions":    d.maxSessions,
 		"drain":           d.drain,
+		"dead_timeout":    d.deadTimeout,
 		"groups":          func(n *tomlNode) { groups = n },
 		"programs":        func(n *tomlNode) { programs = n },
 		"hop_to":          func(n *tomlNode) { hopTo = n },
@@ -206,6 +208,23 @@ func (d *configDecoder) drain(n *tomlNode) {
 		return
 	}
 	d.c.Drain = v
+}
+
+func (d *configDecoder) deadTimeout(n *tomlNode) {
+	const example = `dead_timeout = "15s"`
+	if !d.is(n, unstable.String, "dead_timeout", example) {
+		return
+	}
+	v, err := time.ParseDuration(n.text)
+	if err != nil {
+		d.errorAt(n.offset, "dead_timeout %q is not a duration: write %s, or with m for minutes", n.text, example)
+		return
+	}
+	if v < LeastDeadTimeout {
+		d.errorAt(n.offset, "dead_timeout %q is too short to tell the dead from the slow: it is at least %q", n.text, LeastDeadTimeout.String())
+		return
+	}
+	d.c.DeadTimeout = v
 }
 
 func (d *configDecoder) groups(n *tomlNode) {

@@ -99,6 +99,7 @@ func TestAnEmptyConfigurationIsTheDefaults(t *testing.T) {
 		AuthorizedKeys: "/etc/rpiped/authorized_keys",
 		MaxSessions:    256,
 		Drain:          30 * time.Second,
+		DeadTimeout:    15 * time.Second,
 		Groups:         map[string][]string{},
 		Programs:       map[string]*Program{},
 		HopTo:          map[string]*HopTarget{},
@@ -115,6 +116,7 @@ host_key = "keys/host"
 authorized_keys = "/srv/keys"
 max_sessions = 12
 drain = "1m30s"
+dead_timeout = "1m"
 
 [groups]
 batch = ["bob", "carol"]
@@ -151,6 +153,7 @@ key = "`+hostKeyC+`"
 		AuthorizedKeys: "/srv/keys",
 		MaxSessions:    12,
 		Drain:          90 * time.Second,
+		DeadTimeout:    time.Minute,
 		Groups:         map[string][]string{"batch": {"bob", "carol"}},
 		Programs: map[string]*Program{
 			"inline": {Name: "inline", Run: []string{"/bin/true"}},

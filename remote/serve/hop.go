@@ -134,7 +134,7 @@ func (s *Server) dialHop(ctx context.Context, peer HopPeer, key ssh.PublicKey, a
 		tcp.Close()
 		return nil, errors.New("this host has too many connections")
 	}
-	conn := tls.Client(transport.Below(tcp), config)
+	conn := tls.Client(transport.Below(tcp, s.DeadTimeout), config)
 	if err := identity.Handshake(ctx, conn); err != nil {
 		s.forget(tcp)
 		return nil, err

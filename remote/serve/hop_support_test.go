@@ -228,7 +228,7 @@ func (h *testHost) dialAs(t testing.TB, key *identity.Key) *testCaller {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	conn := tls.Client(transport.Below(countedConn{tcp, &c.carried}), config)
+	conn := tls.Client(transport.Below(countedConn{tcp, &c.carried}, 0), config)
 	if err := identity.Handshake(ctx, conn); err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,8 @@ type Server struct {
 	// FirstFrameTimeout bounds the time from accept to the first request; 0 is
 	// DefaultFirstFrameTimeout.
 	FirstFrameTimeout time.Duration
-	// IdleTimeout and DeadTimeout are those of wire.Options.
+	// IdleTimeout and DeadTimeout are those of wire.Options; an IdleTimeout of 0
+	// is what wire.IdleTimeoutFor says.
 	IdleTimeout, DeadTimeout time.Duration
 
 	hopTimeout, ticketLife time.Duration // 0: the constants
@@ -98,6 +99,9 @@ func (s *Server) init() {
 		}
 		if s.ticketLife == 0 {
 			s.ticketLife = ticketLife
+		}
+		if s.IdleTimeout == 0 {
+			s.IdleTimeout = wire.IdleTimeoutFor(s.DeadTimeout)
 		}
 		s.budget = wire.NewBudget(s.Memory)
 		s.turning = make(chan struct{}, maxTurnedAway)
@@ -306,7 +310,7 @@ type peer struct {
 // serve makes sure who the peer is, and answers requests.
 func (s *Server) serve(tcp net.Conn, config *tls.Config) {
 	log := s.log.With("peer", tcp.RemoteAddr())
-	conn := tls.Server(transport.Below(tcp), config)
+	conn := tls.Server(transport.Below(tcp, s.DeadTimeout), config)
 	deadline := time.Now().Add(s.FirstFrameTimeout)
 	defer s.strangers.remove(tcp)
 	p, refusal := s.identify(conn, deadline, log)

@@ -15,12 +15,14 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"rpipe/remote/wire"
 )
 
-// userTimeout is how long sent data may stay unacknowledged, where the system can
-// tell. It is above wire.DefaultDeadTimeout: it ends what heartbeats cannot, a
+// closingTime is how much longer than the dead time-out sent data may stay
+// unacknowledged, where the system can tell: that ends what heartbeats cannot, a
 // connection that is being closed.
-const userTimeout = 20 * time.Second
+const closingTime = 5 * time.Second
 
 // bufferSize is that of a full frame with its records, and more.
 const bufferSize = 80 << 10
@@ -29,7 +31,8 @@ const bufferSize = 80 << 10
 // that there is one reader.
 type Conn struct {
 	net.Conn
-	r *bufio.Reader
+	r           *bufio.Reader
+	userTimeout time.Duration
 
 	mu      sync.Mutex
 	holding bool
@@ -37,10 +40,15 @@ type Conn struct {
 }
 
 // Below takes conn over and tunes it, if it is TCP, for a protocol that has
-// heartbeats of its own.
-func Below(conn net.Conn) *Conn {
-	setUserTimeout(conn, userTimeout)
-	return &Conn{Conn: conn, r: bufio.NewReaderSize(conn, bufferSize)}
+// heartbeats of its own: dead is the DeadTimeout of wire.Options, 0 being the
+// default as there.
+func Below(conn net.Conn, dead time.Duration) *Conn {
+	if dead == 0 {
+		dead = wire.DefaultDeadTimeout
+	}
+	c := &Conn{Conn: conn, r: bufio.NewReaderSize(conn, bufferSize), userTimeout: dead + closingTime}
+	setUserTimeout(conn, c.userTimeout)
+	return c
 }
 
 // Read implements net.Conn.
@@ -117,7 +125,7 @@ func (s *stream) Write(p []byte) (int, error) {
 // SetPatient lets a peer that is alive, and takes nothing, keep the connection, or
 // ends that.
 func (s *stream) SetPatient(patient bool) {
-	timeout := userTimeout
+	timeout := s.below.userTimeout
 	if patient {
 		timeout = 0
 	}

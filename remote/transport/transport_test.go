@@ -53,8 +53,8 @@ func pair(t *testing.T) (client *tls.Conn, counted *countingConn, server *tls.Co
 		accepted.Close()
 	})
 	counted = &countingConn{Conn: dialled}
-	client = tls.Client(Below(counted), &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true})
-	server = tls.Server(Below(accepted), &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	client = tls.Client(Below(counted, 0), &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true})
+	server = tls.Server(Below(accepted, 0), &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
 	done := make(chan error, 1)
 	go func() { done <- server.Handshake() }()
 	if err := client.Handshake(); err != nil {

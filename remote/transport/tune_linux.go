@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"math"
 	"net"
 	"time"
 
@@ -20,6 +21,7 @@ func setUserTimeout(conn net.Conn, timeout time.Duration) {
 		return
 	}
 	_ = raw.Control(func(fd uintptr) {
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(timeout.Milliseconds()))
+		ms := min(timeout.Milliseconds(), math.MaxInt32)
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(ms))
 	})
 }

@@ -208,3 +208,45 @@ func TestPausedClientLives(t *testing.T) {
 		}
 	})
 }
+
+// The peer's measure of silence may be longer than ours: it answers, and says
+// nothing of its own.
+func TestEndThatTalksAllTheTimeStillHearsItsPeer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		defer b.Close()
+		c := newEnd(t, a, Options{Role: Client, IdleTimeout: 2 * time.Second, DeadTimeout: 6 * time.Second})
+		s := c.begin()
+		go func() {
+			for {
+				f, err := ReadFrame(b)
+				if err != nil {
+					return
+				}
+				if f.Type == TypePing {
+					WriteFrame(b, numberFrame(TypePong, 0, number(f.Payload)))
+				}
+			}
+		}()
+		for range 100 {
+			if _, err := s.Stdin.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			sleep()
+		}
+	})
+}
+
+func TestPingsAreFrequentEnoughForBothEnds(t *testing.T) {
+	for dead, want := range map[time.Duration]time.Duration{
+		0:                DefaultIdleTimeout,
+		3 * time.Second:  time.Second,
+		15 * time.Second: 5 * time.Second,
+		time.Minute:      5 * time.Second, // the peer's may be the default
+		24 * time.Hour:   5 * time.Second,
+	} {
+		if got := IdleTimeoutFor(dead); got != want {
+			t.Errorf("dead time-out %v: PING after %v, want %v", dead, got, want)
+		}
+	}
+}
