@@ -28,7 +28,7 @@ func chains(stages []*Stage) []Chain {
 }
 
 func mayFuse(a, b *Stage) bool {
-	if a.Kind != Remote || b.Kind != Remote || a.PipeAll {
+	if !a.Kind.mayBeRemote() || !b.Kind.mayBeRemote() || a.PipeAll {
 		return false
 	}
 	for _, r := range a.Stmt.Redirs {

@@ -138,7 +138,7 @@ func checkPipeline(t *testing.T, p *parser.Program, pl *parser.Pipeline) {
 			t.Fatalf("chain %v of %v", c, pl)
 		}
 		for _, s := range pl.Stages[c.First : c.Last+1] {
-			if s.Kind != parser.Remote {
+			if s.Kind != parser.Remote && s.Kind != parser.Dynamic {
 				t.Errorf("%v stage %v is in a chain", s.Kind, s)
 			}
 		}

@@ -140,7 +140,11 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// A Chain is a run of two or more neighbouring remote stages that may fuse to
-// one call, as far as the text can tell. A stage of it whose Address is zero may
-// still expand to a service, which does not fuse.
+// mayBeRemote reports whether a stage may run a program of a daemon.
+func (k Kind) mayBeRemote() bool { return k == Remote || k == Dynamic }
+
+// A Chain is a run of two or more neighbouring stages whose bytes need not come
+// through this process, as far as the text can tell: they are remote, or Dynamic. A
+// stage of it whose Address is zero may still expand to a service, and a Dynamic one
+// to a local command, which take no part in it.
 type Chain struct{ First, Last int } // indexes in Pipeline.Stages, inclusive
