@@ -52,24 +52,35 @@ func (b *barrier) arrive() {
 // A ticket is the place of one stage at a barrier. A nil ticket is that of a
 // stage which has none: it never waits.
 type ticket struct {
-	barrier *barrier
-	once    sync.Once
-	refused *verdict // set before the barrier is met, or never
+	barrier   *barrier
+	gathering *gathering
+	position  int // in the gathering
+	once      sync.Once
+	refused   *verdict // set before the barrier is met, or never
 
 	mu      sync.Mutex
 	leaving *time.Timer // nil: leaveSoon was not called
 	over    bool        // leave was called
 }
 
+// gather waits for the neighbours that may be one chain with r, the command of the
+// stage, and gives it its chain. It returns false where the stage has left before:
+// its command is by itself.
+func (t *ticket) gather(r *remoteRun) bool {
+	return t != nil && t.gathering.come(t.position, r)
+}
+
 // refuse counts the stage in as one that its host has refused. It returns false
 // if the stage has left before: then others may run already.
 func (t *ticket) refuse(v *verdict) (in bool) {
-	if t != nil {
-		t.once.Do(func() {
-			t.refused, in = v, true
-			t.barrier.arrive()
-		})
+	if t == nil {
+		return false
 	}
+	t.gathering.leave(t.position)
+	t.once.Do(func() {
+		t.refused, in = v, true
+		t.barrier.arrive()
+	})
 	return in
 }
 
@@ -92,6 +103,13 @@ func (t *ticket) leave() {
 		t.leaving.Stop()
 	}
 	t.mu.Unlock()
+	t.goOut()
+}
+
+// goOut takes the stage out of the gathering and of the barrier, where it is still
+// on its way.
+func (t *ticket) goOut() {
+	t.gathering.leave(t.position)
 	t.once.Do(t.barrier.arrive)
 }
 
@@ -104,7 +122,7 @@ func (t *ticket) leaveSoon() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.leaving == nil && !t.over {
-		t.leaving = time.AfterFunc(patience, func() { t.once.Do(t.barrier.arrive) })
+		t.leaving = time.AfterFunc(patience, t.goOut)
 	}
 }
 
@@ -115,6 +133,7 @@ func (t *ticket) await(ctx context.Context) bool {
 	if t == nil {
 		return true
 	}
+	t.gathering.leave(t.position)
 	left := true
 	t.once.Do(func() {
 		left = false

@@ -207,21 +207,20 @@ func TestReportsTellHowStagesEnded(t *testing.T) {
 		pipeline, stage, line int
 		host                  string
 		status                int
-		ran, failed           bool
-		results               int
+		ran, failed, result   bool
 	}
 	want := map[brief]int{
-		{1, 1, 1, "", 0, true, false, 0}:    1,
-		{1, 2, 1, "a", 0, true, false, 1}:   1,
-		{1, 3, 1, "", 1, true, false, 0}:    1,
-		{4, 1, 2, "b", 3, true, true, 1}:    1,
-		{5, 1, 3, "a", 0, true, false, 1}:   1,
-		{7, 1, 4, "", 127, false, false, 0}: 1,
-		{7, 2, 4, "a", 127, false, true, 0}: 1,
-		{0, 0, 1, "a", 0, true, false, 1}:   1,
+		{1, 1, 1, "", 0, true, false, false}:    1,
+		{1, 2, 1, "a", 0, true, false, true}:    1,
+		{1, 3, 1, "", 1, true, false, false}:    1,
+		{4, 1, 2, "b", 3, true, true, true}:     1,
+		{5, 1, 3, "a", 0, true, false, true}:    1,
+		{7, 1, 4, "", 127, false, false, false}: 1,
+		{7, 2, 4, "a", 127, false, true, false}: 1,
+		{0, 0, 1, "a", 0, true, false, true}:    1,
 	}
 	for _, r := range got {
-		b := brief{r.Pipeline, r.Stage, r.Line, r.Host, r.Status, r.Ran, r.Err != nil, len(r.Results)}
+		b := brief{r.Pipeline, r.Stage, r.Line, r.Host, r.Status, r.Ran, r.Err != nil, r.Result != nil}
 		if want[b]--; want[b] < 0 {
 			t.Errorf("unexpected report %+v", r)
 		}

@@ -23,9 +23,28 @@ type hosts struct {
 	wires  map[string]*wire
 }
 
-// newHosts starts a daemon for each name; they stop with the test.
+// newHosts starts a daemon for each name, which may connect to the others; they stop
+// with the test.
 func newHosts(t testing.TB, names ...string) *hosts {
 	t.Helper()
+	return newHostsThat(t, true, names...)
+}
+
+// peers are the daemons that a daemon may connect to, by key.
+type peers map[string]serve.HopPeer
+
+func (p peers) Peer(_ string, key ssh.PublicKey) (serve.HopPeer, error) {
+	if peer, ok := p[string(key.Marshal())]; ok {
+		return peer, nil
+	}
+	return serve.HopPeer{}, errors.New("not listed here")
+}
+
+// newHostsThat is newHosts for daemons of which none may connect to another one
+// unless hop is set.
+func newHostsThat(t testing.TB, hop bool, names ...string) *hosts {
+	t.Helper()
+	listed := make(peers)
 	client := generate(t)
 	callers, err := identity.NewAuthorizedKeys(map[string]ssh.PublicKey{"tester": client.PublicKey()})
 	if err != nil {
@@ -36,6 +55,10 @@ func newHosts(t testing.TB, names ...string) *hosts {
 	for _, name := range names {
 		server := &serve.Server{Key: generate(t), Callers: callers, Programs: serve.AnyProgram{}}
 		ln := listen(t)
+		if hop {
+			server.Hops = listed
+			listed[string(server.Key.PublicKey().Marshal())] = serve.HopPeer{Name: name, Address: ln.Addr().String()}
+		}
 		served := make(chan error, 1)
 		go func() { served <- server.Serve(ln) }()
 		w := newWire(t, ln.Addr().String())

@@ -38,6 +38,7 @@ type plan struct {
 type plannedPipeline struct {
 	number int // in the program, from 1
 	stages []*plannedStage
+	chains []parser.Chain // of stages
 }
 
 // A plannedStage is a stage of any pipeline.
@@ -159,7 +160,7 @@ func runsText(name string) bool { return name == "eval" || name == "source" || n
 
 // prepare registers the stages of a pipeline.
 func (l *lifter) prepare(number int, pl *parser.Pipeline, sv *surveyor) {
-	owned := &plannedPipeline{number: number}
+	owned := &plannedPipeline{number: number, chains: pl.Chains}
 	for _, s := range pl.Stages {
 		ps := &plannedStage{Stage: s, pipeline: number, last: s.Number == len(pl.Stages)}
 		stmt := l.copies[s.Stmt]

@@ -176,3 +176,24 @@ func TestManyLossesLeaveNothingBehind(t *testing.T) {
 		}
 	}
 }
+
+func TestSilentStagesBeforeALostOneAreNotWaitedFor(t *testing.T) {
+	for _, script := range []string{
+		`sleep 1000 | PART`,
+		`(sleep 1000) | PART`,
+		`while read x; do :; done < <(sleep 1000) | PART`,
+		`@b:sleep 1000 | PART`,
+		`@a:sleep 1000 | cat | PART`,
+		`sleep 1000 | @b:sh -c 'sleep 1000' | PART | cat`,
+		`{ sleep 1000 | @b:cat; } | PART`,
+	} {
+		t.Run(script, func(t *testing.T) {
+			_, here := inDir(t)
+			script = strings.ReplaceAll(script, "PART", `@a:sh -c 'echo >&2; sleep 1000'`)
+			got, stderr, _ := runAndCut(t, script, here)
+			if got.status != 76 {
+				t.Errorf("status %d: %s", got.status, stderr)
+			}
+		})
+	}
+}

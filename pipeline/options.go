@@ -84,9 +84,22 @@ type StageReport struct {
 	// loss before it, or by the context, has none.
 	Err *StageError
 
-	// Results are those of remote.Cmd, for a remote stage.
-	Results []remote.Result
+	// Result is how a remote stage's program ended; nil where that is not known.
+	Result *remote.Result
+
+	// Link is how the output of a remote stage reached the next one.
+	Link Link
 
 	// Elapsed is the time since the stage was begun, with dialling.
 	Elapsed time.Duration
 }
+
+// A Link is how the output of a remote stage reaches a next one that is remote too.
+type Link struct {
+	// How is remote.NoLink where the stage has no such neighbour.
+	How remote.Link
+	// Why is the reason for a relay through this process, else nil.
+	Why error
+}
+
+func linkOf(how remote.Link, why error) Link { return Link{how, why} }

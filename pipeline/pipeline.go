@@ -19,6 +19,7 @@ var errNotStarted = errors.New("another stage was refused")
 type pipelineRun struct {
 	x       *execution
 	plan    *plannedPipeline
+	ctx     context.Context
 	stages  []*stageRun
 	barrier *barrier
 	stdout  io.Writer // of the last stage
@@ -27,7 +28,7 @@ type pipelineRun struct {
 // runPipeline runs a pipeline in the shell sh and returns its status in the way
 // of an exec handler, with PIPESTATUS set.
 func (x *execution) runPipeline(ctx context.Context, sh *shell, hc interp.HandlerContext, plan *plannedPipeline) error {
-	p := &pipelineRun{x: x, plan: plan}
+	p := &pipelineRun{x: x, plan: plan, ctx: ctx}
 	if err := p.prepare(ctx, sh, hc); err != nil {
 		fmt.Fprintf(x.stderr(), "rpipe: cannot make a pipe: %v\n", err)
 		return failure(1)
@@ -63,6 +64,7 @@ func (p *pipelineRun) prepare(ctx context.Context, sh *shell, hc interp.HandlerC
 		s.ctx, s.cancel = context.WithCancelCause(ctx)
 		if ps.early() {
 			s.ticket = &ticket{barrier: p.barrier}
+			p.gather(i, s.ticket)
 		}
 		p.stages = append(p.stages, s)
 		out, errOut := hc.Stdout, stderr
@@ -90,6 +92,23 @@ func (p *pipelineRun) prepare(ctx context.Context, sh *shell, hc interp.HandlerC
 		in = input
 	}
 	return nil
+}
+
+// gather gives the stage at i its place in a gathering: a new one where no stage
+// before it may be one chain with it.
+func (p *pipelineRun) gather(i int, t *ticket) {
+	for _, c := range p.plan.chains {
+		if c.First <= i && i <= c.Last {
+			t.position = i - c.First
+			if i == c.First {
+				t.gathering = newGathering(1 + c.Last - c.First)
+			} else {
+				t.gathering = p.stages[i-1].ticket.gathering
+			}
+			return
+		}
+	}
+	t.gathering = newGathering(1)
 }
 
 func (p *pipelineRun) closeProbes() {

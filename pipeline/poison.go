@@ -24,6 +24,22 @@ func (p *poison) Signal() syscall.Signal { return syscall.SIGKILL }
 // ExitStatus is that of a process which was killed.
 func (p *poison) ExitStatus() int { return statusKilled }
 
+// A readerLost is the cause with which the contexts of stages end when a stage after
+// them was lost.
+type readerLost struct {
+	stage int // the lost one
+}
+
+func (r *readerLost) Error() string {
+	return fmt.Sprintf("stage %d, which read the output, was lost", r.stage)
+}
+
+// Signal makes PIPE the signal for what runs under the context.
+func (r *readerLost) Signal() syscall.Signal { return syscall.SIGPIPE }
+
+// ExitStatus is that of a process which wrote to a pipe that nobody reads.
+func (r *readerLost) ExitStatus() int { return statusPipe }
+
 // A victim is what dies with a stage: a process or a remote command that runs in
 // it, or in a pipeline inside it.
 type victim struct {
@@ -180,10 +196,14 @@ func (s *stageRun) killed() bool {
 }
 
 // poison kills the stages after s. It is called while the pipe that the next stage
-// reads is open still.
+// reads is open still. Those before it get PIPE, as if they had written: a stage that
+// is silent would else be waited for, and nobody wants what it may have to say.
 func (p *pipelineRun) poison(s *stageRun) {
 	i := slices.Index(p.stages, s)
 	p.x.hunter.kill(p.stages[i+1:], &poison{stage: s.plan.Number})
+	for _, before := range p.stages[:i] {
+		before.cancel(&readerLost{stage: s.plan.Number})
+	}
 }
 
 // pipeOf returns the identity of a pipe, zero for anything else.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"mvdan.cc/sh/v3/interp"
@@ -21,14 +23,15 @@ func isAddress(name string) bool { return strings.HasPrefix(name, "@") }
 type remoteResult struct {
 	address parser.Address
 	failure *StageError
-	results []remote.Result
+	result  *remote.Result
 	left    bool // nobody wanted the rest of the output
+	link    Link
 }
 
 // fill adds the result to the report of its stage.
 func (r *remoteResult) fill(report *StageReport) {
 	report.Host, report.Program = r.address.Host, r.address.Program
-	report.Err, report.Results = r.failure, r.results
+	report.Err, report.Result, report.Link = r.failure, r.result, r.link
 }
 
 // errNoDialer is a remote stage where Options.Dialer is nil.
@@ -90,57 +93,97 @@ type remoteRun struct {
 	begun  time.Time
 	ran    bool
 	result remoteResult
+
+	ctx      context.Context
+	target   remote.Stage
+	chain    *chain
+	position int // in the chain
 }
 
-// run opens the command, meets the other stages, and runs it.
+// run opens the command with its chain, meets the other stages, and runs it.
 func (r *remoteRun) run(ctx context.Context, args []string) (int, *verdict) {
+	r.ctx = ctx
 	var t *ticket
 	if r.sh.stage.runs(r.hc.Pos) {
 		t = r.sh.stage.ticket
 	}
-	cmd, err := r.open(ctx, args)
-	if err != nil {
-		if ctx.Err() != nil {
-			return causeStatus(context.Cause(ctx)), nil
-		}
-		v := r.fail(err, statusRefused)
-		if !t.refuse(v) {
-			r.x.diagnose(r.result.failure)
-		}
-		if r.x.plan.place(r.hc.Pos).hidesRefusal(v.status) {
-			r.x.stick(v)
-		}
-		return v.status, v
+	if err := r.prepare(args); err != nil {
+		return r.refused(t, err)
 	}
-	defer cmd.Close()
+	if !t.gather(r) {
+		newChain([]*remoteRun{r})
+	}
+	if !r.chain.opened() {
+		if err := r.chain.Refusal(r.position); err != nil {
+			return r.refused(t, err)
+		}
+		// Another one of the chain was refused.
+		t.await(ctx)
+		return r.notStarted()
+	}
+	r.result.link = linkOf(r.chain.Link(r.position))
 	if !t.await(ctx) {
+		r.chain.giveUp(r.position)
 		return causeStatus(context.Cause(ctx)), nil
 	}
 	r.ran = true
 	v := r.x.victimOf(r.sh, r.hc, args)
 	ok, _ := r.x.hunter.begin(v, func() (lethal, error) {
-		return lethal{freeze: cmd.Abort, kill: func() {}}, nil
+		return lethal{freeze: func() { r.chain.Abort(r.position) }, kill: func() {}}, nil
 	})
+	var outcome remote.Outcome
 	if ok {
-		if err = cmd.Start(); err == nil {
-			err = cmd.Wait()
-		}
+		r.chain.ready()
+		outcome = r.chain.Wait(r.position)
 		r.x.hunter.remove(v)
-		r.result.results, r.result.left = cmd.Results(), cmd.ReaderGone()
-		if err == nil {
+		r.result.result, r.result.left = outcome.Result, outcome.ReaderGone
+		if outcome.Err == nil {
 			return 0, nil
 		}
+	} else {
+		r.chain.giveUp(r.position)
 	}
 	lost := r.x.hunter.cutBy(v)
 	switch {
 	case lost != nil:
 		return lost.status, lost
-	case !ok || r.x.hunter.wasKilled(r.sh.stage):
+	case !ok || r.x.hunter.wasKilled(r.sh.stage), errors.Is(outcome.Err, remote.ErrPoisoned):
 		return statusKilled, nil
 	case ctx.Err() != nil:
 		return causeStatus(context.Cause(ctx)), nil
 	}
-	return r.ended(err)
+	return r.ended(outcome.Err)
+}
+
+// refused ends a command that was not opened.
+func (r *remoteRun) refused(t *ticket, err error) (int, *verdict) {
+	if r.ctx.Err() != nil {
+		t.leave()
+		return causeStatus(context.Cause(r.ctx)), nil
+	}
+	v := r.fail(err, statusRefused)
+	if !t.refuse(v) {
+		r.x.diagnose(r.result.failure)
+	}
+	if r.x.plan.place(r.hc.Pos).hidesRefusal(v.status) {
+		r.x.stick(v)
+	}
+	return v.status, v
+}
+
+// notStarted is the status of a command whose chain was refused because of another
+// one.
+func (r *remoteRun) notStarted() (int, *verdict) {
+	if r.ctx.Err() != nil {
+		return causeStatus(context.Cause(r.ctx)), nil
+	}
+	status := statusRefused
+	for i := range r.chain.Stages {
+		if s, ok := statusOf(r.chain.Refusal(i)); ok {
+			status = s
+		}
+	}
+	return status, nil
 }
 
 // ended judges a command that ran and failed.
@@ -187,35 +230,98 @@ func (r *remoteRun) fail(err error, status int) *verdict {
 	return &verdict{status: status, stages: []*StageError{e}}
 }
 
-// open opens the command that args name.
-func (r *remoteRun) open(ctx context.Context, args []string) (*remote.Cmd, error) {
+// prepare finds out what is to be run, and where.
+func (r *remoteRun) prepare(args []string) error {
 	address, err := parser.ParseAddress(args[0])
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r.result.address = address
 	if err := address.CheckArgs(args[1:]); err != nil {
-		return nil, err
+		return err
 	}
 	if address.IsService() {
-		return nil, errService
+		return errService
 	}
 	if r.x.opts.Dialer == nil {
-		return nil, errNoDialer
+		return errNoDialer
 	}
-	cmd := remote.Command(ctx, address.Host, address.Program, args[1:]...)
-	cmd.Host, cmd.Port = address.Host, address.Port
-	cmd.Dialer, cmd.Grace = r.x.opts.Dialer, r.x.opts.Grace
 	var assigned []string
 	if r.plan != nil {
 		assigned = r.plan.assigned
 	}
-	cmd.Programs[0].Env = travelling(r.hc.Env, assigned)
-	if r.hc.Stdin != nil {
-		cmd.Stdin = r.hc.Stdin
+	r.target = remote.Stage{
+		Host: address.Host, Port: address.Port,
+		Program: remote.Program{
+			Name: address.Program, Args: args[1:],
+			Env: travelling(r.hc.Env, assigned),
+		},
 	}
-	cmd.Stdout, cmd.Stderr = r.output(r.hc.Stdout), r.output(r.hc.Stderr)
-	return cmd, cmd.Open()
+	return nil
+}
+
+// chainContext returns the context for a chain that begins with the command: that
+// of its pipeline where there is more than one, since stages end one by one.
+func (r *remoteRun) chainContext(more bool) context.Context {
+	if more {
+		return r.sh.stage.pipeline.ctx
+	}
+	return r.ctx
+}
+
+// inputEnded reports whether the end of the input that was seen is one, where the
+// terminal sends its INT to local stages and to this process at the same time: the
+// stage before may have been killed by it, as this one shall be.
+func (r *remoteRun) inputEnded() bool {
+	stage := r.sh.stage
+	if stage == nil || stage.in == nil || r.hc.Stdin != io.Reader(stage.in) {
+		return true
+	}
+	before := stage.pipeline.stages[slices.Index(stage.pipeline.stages, stage)-1]
+	select {
+	case <-before.done:
+	case <-r.ctx.Done():
+		return false
+	case <-time.After(closePatience):
+		return true // it goes on without its output
+	}
+	if !fromTerminal(before.status) {
+		return true
+	}
+	select {
+	case <-r.ctx.Done():
+		return false
+	case <-time.After(signalPatience):
+		return true // somebody has signalled that stage alone
+	}
+}
+
+const (
+	// closePatience is how long a stage may take to end after it has closed its
+	// output, if it was killed.
+	closePatience = 100 * time.Millisecond
+	// signalPatience is how long a signal may take to come to this process, after
+	// it has come to a stage.
+	signalPatience = time.Second
+)
+
+// fromTerminal reports whether a status is that of a process which was killed by a
+// signal that a terminal sends.
+func fromTerminal(status int) bool {
+	switch syscall.Signal(status - 128) {
+	case syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP:
+		return true
+	}
+	return false
+}
+
+// writesTo reports whether the output of the command is a pipe that only the other
+// one reads, the stage behind it.
+func (r *remoteRun) writesTo(next *remoteRun) bool {
+	stdout, _ := r.hc.Stdout.(*os.File)
+	stdin, _ := next.hc.Stdin.(*os.File)
+	return stdout != nil && stdout == r.sh.stage.out && stdin != nil && stdin == next.sh.stage.in &&
+		same(r.hc.Stderr, next.hc.Stderr)
 }
 
 // output returns w as an output of the command. What is no file is a buffer of

@@ -27,7 +27,10 @@ type client struct {
 	message  wire.Message
 	listing  []wire.Listing
 	refusal  *RefusedError
-	answered chan struct{} // closed by ACCEPT, REFUSE, PROGRAMS
+	hopped   wire.Hopped
+	hopIn    bool          // the input of the session comes over a hop
+	hopOut   bool          // its output goes over a hop
+	answered chan struct{} // closed by ACCEPT, REFUSE, PROGRAMS, HOPPED
 	ended    chan struct{} // closed by the last END
 }
 
@@ -38,6 +41,7 @@ const (
 	phaseListing       // LIST was sent
 	phaseOpening       // OPEN was sent
 	phaseOpen          // ACCEPT came
+	phaseHopping       // HOP was sent
 	phaseRunning       // START was sent
 )
 
@@ -79,6 +83,20 @@ func (c *client) handle(f wire.Frame) error {
 		c.phase = phaseIdle
 		close(c.answered)
 		return nil
+	case f.Type == wire.TypeHopped && c.phase == phaseHopping:
+		h, err := wire.DecodeHopped(f.Payload)
+		if err != nil {
+			return err
+		}
+		c.hopped, c.phase = h, phaseOpen
+		close(c.answered)
+		return nil
+	case f.Type == wire.TypeLost && c.phase == phaseRunning && c.hopIn:
+		l, err := wire.DecodeLost(f.Payload)
+		if err != nil {
+			return err
+		}
+		return &inputLostError{text: l.Text, bytes: l.In}
 	case f.Type == wire.TypeEnd && c.phase == phaseRunning:
 		return c.handleEnd(f)
 	}
@@ -100,9 +118,9 @@ func (c *client) handleEnd(f wire.Frame) error {
 	switch {
 	case !c.session.Complete():
 		return &wire.ProtocolError{Problem: "last END before EOF of the outputs"}
-	case c.ends[len(c.ends)-1].Out != c.session.Stdout.Received():
+	case !c.hopOut && c.ends[len(c.ends)-1].Out != c.session.Stdout.Received():
 		return &wire.ProtocolError{Problem: "END tells another length of stdout than arrived"}
-	case c.ends[0].In > c.session.Stdin.Sent():
+	case !c.hopIn && c.ends[0].In > c.session.Stdin.Sent():
 		return &wire.ProtocolError{Problem: "END tells of more stdin than was sent"}
 	}
 	c.phase = phaseIdle
@@ -164,17 +182,18 @@ func (c *client) list(ctx context.Context) ([]wire.Listing, error) {
 }
 
 // open asks for a session and begins it.
-func (c *client) open(ctx context.Context, programs []Program) error {
-	frames, err := wire.Open{Programs: programs}.Frames()
+func (c *client) open(ctx context.Context, o wire.Open) error {
+	frames, err := o.Frames()
 	if err != nil {
 		return &RefusedError{Status: wire.StatusDenied, Text: err.Error()}
 	}
 	c.mu.Lock()
-	c.ends = make([]wire.End, len(programs))
+	c.ends = make([]wire.End, len(o.Programs))
 	for i := range c.ends {
 		c.ends[i].Program = -1
 	}
-	c.missing = len(programs)
+	c.missing = len(o.Programs)
+	c.hopIn, c.hopOut = false, false
 	c.ended = make(chan struct{})
 	c.session = c.wire.Begin()
 	c.mu.Unlock()
@@ -185,10 +204,35 @@ func (c *client) open(ctx context.Context, programs []Program) error {
 	return nil
 }
 
-// start lets the programs run.
-func (c *client) start() error {
+// hop asks the host to connect the session's output to its peer. Where it could
+// not, why is its reason. The error is that the host has gone.
+func (c *client) hop(ctx context.Context, h wire.Hop) (made bool, why, err error) {
+	f, err := h.Frame()
+	if err != nil {
+		return false, err, nil
+	}
+	if err := c.ask(ctx, phaseHopping, f); err != nil {
+		return false, nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.hopped.Made {
+		return false, errors.New(c.hopped.Text), nil
+	}
+	return true, nil, nil
+}
+
+// start lets the programs run, with the streams that are not left to hops.
+func (c *client) start(hopIn, hopOut bool) error {
 	c.mu.Lock()
 	c.phase = phaseRunning
+	c.hopIn, c.hopOut = hopIn, hopOut
 	c.mu.Unlock()
+	if hopIn {
+		c.session.Divert(wire.Stdin)
+	}
+	if hopOut {
+		c.session.Divert(wire.Stdout)
+	}
 	return c.wire.Send(wire.Frame{Type: wire.TypeStart})
 }

@@ -41,6 +41,11 @@ type Cmd struct {
 	// *os.File is read with poll(2); with any other reader Wait returns only
 	// after a Read that is under way.
 	Stdin io.Reader
+	// Ended is asked when Stdin has come to its end, before the program is told so:
+	// false means that the end is none, as when its writer was killed, and gives the
+	// session up as Abort does. nil is always true. It may block, if it returns when
+	// the context is done.
+	Ended func() bool
 	// Stdout and Stderr take the output; nil discards it. Where both are the
 	// same value, writes to it are not made at the same time.
 	Stdout, Stderr io.Writer
@@ -54,8 +59,12 @@ type Cmd struct {
 	session *wire.Session
 	started bool
 	waker   *pollfd.Waker
+	hopIn   bool           // the input comes over a hop
+	hopOut  bool           // the output goes over a hop
 	wg      sync.WaitGroup // the copying goroutines
 	results []Result
+
+	readerGone bool // as the host says of a hop
 
 	abortOnce sync.Once
 	aborted   chan struct{}
@@ -106,9 +115,14 @@ func (c *Cmd) Open() error {
 	if c.client != nil {
 		return errors.New("remote: Cmd opened twice")
 	}
-	client, err := c.Dialer.open(c.ctx, c.Host, c.Port, func(ctx context.Context, client *client) error {
-		return client.open(ctx, c.Programs)
+	return c.open(func(ctx context.Context, client *client) error {
+		return client.open(ctx, wire.Open{Programs: c.Programs})
 	})
+}
+
+// open opens the session by asking for it on a connection to the host.
+func (c *Cmd) open(ask func(context.Context, *client) error) error {
+	client, err := c.Dialer.open(c.ctx, c.Host, c.Port, ask)
 	if err != nil {
 		return err
 	}
@@ -150,7 +164,7 @@ func (c *Cmd) Start() error {
 		c.client.wire.Close()
 		return err
 	}
-	if err := c.client.start(); err != nil {
+	if err := c.client.start(c.hopIn, c.hopOut); err != nil {
 		waker.Close()
 		c.client.wire.Close()
 		return &LostError{Err: c.client.wire.Err()}
@@ -167,14 +181,18 @@ func (c *Cmd) Start() error {
 		w := &lockedWriter{w: stdout}
 		stdout, stderr = w, w
 	}
-	c.wg.Go(c.copyIn)
-	c.wg.Go(func() { c.copyOut(wire.Stdout, c.session.Stdout, stdout) })
+	if !c.hopIn {
+		c.wg.Go(c.copyIn)
+	}
+	if !c.hopOut {
+		c.wg.Go(func() { c.copyOut(wire.Stdout, c.session.Stdout, stdout) })
+		c.wg.Go(func() {
+			if c.waker.AwaitReaderGone(c.Stdout) {
+				c.session.Stdout.Stop()
+			}
+		})
+	}
 	c.wg.Go(func() { c.copyOut(wire.Stderr, c.session.Stderr, stderr) })
-	c.wg.Go(func() {
-		if c.waker.AwaitReaderGone(c.Stdout) {
-			c.session.Stdout.Stop()
-		}
-	})
 	c.wg.Go(c.cancel)
 	return nil
 }
@@ -240,7 +258,9 @@ func (c *Cmd) Wait() error {
 // ReaderGone reports, after Wait, whether the reader of Stdout had gone before the
 // output was complete: then, and only then, death by SIGPIPE is no failure of the
 // last program.
-func (c *Cmd) ReaderGone() bool { return c.session != nil && c.session.Stdout.Stopped() }
+func (c *Cmd) ReaderGone() bool {
+	return c.readerGone || c.session != nil && !c.hopOut && c.session.Stdout.Stopped()
+}
 
 // Results returns how each program ended, after Wait; nil where that is not
 // known.
@@ -335,6 +355,7 @@ func (c *Cmd) takeResults() {
 			User: e.User, System: e.System, MaxRSS: int64(e.MaxRSS),
 			In: int64(e.In), Out: int64(e.Out),
 		})
+		c.readerGone = e.Stopped
 	}
 }
 

@@ -21,11 +21,14 @@ func (c *Cmd) copyIn() {
 	}
 	r := &errorReader{r: c.waker.Reader(c.Stdin)}
 	_, err := in.ReadFrom(r)
+	ended := err == nil && (c.Ended == nil || c.Ended())
 	switch {
 	case err == nil && c.ctx.Err() != nil:
 		in.Abort() // and cancel ends the programs
-	case err == nil:
+	case ended:
 		_ = in.Close()
+	case err == nil:
+		c.Abort()
 	case r.err != nil && r.err != io.EOF && r.err != pollfd.ErrWoken:
 		c.fail(&CopyError{Stream: wire.Stdin, Err: r.err})
 		c.Abort()

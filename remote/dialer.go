@@ -68,7 +68,10 @@ type Dialer struct {
 	idle        map[candidate][]*client
 	services    map[string]*service  // by host
 	unreachable map[string]time.Time // by address: when that was found
+	clients     map[*client]struct{} // that were made, unless they are known to have ended
 	closed      bool
+
+	pausing sync.WaitGroup // goroutines of Pause
 }
 
 // HostKeys decides whether a key is that of a host; *identity.KnownHosts does.
@@ -89,6 +92,7 @@ func (d *Dialer) Close() error {
 			c.wire.Close()
 		}
 	}
+	d.pausing.Wait()
 	return nil
 }
 
@@ -227,7 +231,7 @@ func (d *Dialer) dial(ctx context.Context, at candidate) (*client, error) {
 	if idle == 0 {
 		idle = wire.IdleTimeoutFor(d.DeadTimeout)
 	}
-	return newClient(conn, at, hostKey, wire.Options{IdleTimeout: idle, DeadTimeout: d.DeadTimeout}), nil
+	return d.made(newClient(conn, at, hostKey, wire.Options{IdleTimeout: idle, DeadTimeout: d.DeadTimeout})), nil
 }
 
 // identify returns who we are and whom we trust.

@@ -42,6 +42,10 @@ func (c *command) script(ctx context.Context) error {
 		return err
 	}
 	defer end()
+	terminal := hasTerminal()
+	if terminal {
+		defer suspendable(dialer)()
+	}
 	opts := pipeline.Options{
 		Stdin:    c.stdin,
 		Stdout:   c.stdout,
@@ -49,7 +53,7 @@ func (c *command) script(ctx context.Context) error {
 		Name:     zero,
 		Params:   params,
 		Dialer:   dialer,
-		Terminal: hasTerminal(),
+		Terminal: terminal,
 		Diagnose: func(e *pipeline.StageError) { commandline.Report(c.stderr, "rpipe", e) },
 	}
 	if c.File && c.Words[0] == "-" {
@@ -136,8 +140,22 @@ func (c *command) tell(r pipeline.StageReport) {
 		end = "did not run"
 	}
 	fmt.Fprintf(c.stderr, "rpipe: line %d: stage %d %s: %s, %v", r.Line, r.Stage, r.Text, end, r.Elapsed.Round(time.Millisecond))
-	for _, result := range r.Results {
-		fmt.Fprintf(c.stderr, ", %d bytes in, %d out, %v cpu", result.In, result.Out, (result.User + result.System).Round(time.Millisecond))
+	if result := r.Result; result != nil {
+		if result.In > 0 {
+			fmt.Fprintf(c.stderr, ", %d bytes in", result.In)
+		}
+		if r.Link.How != remote.Fused {
+			fmt.Fprintf(c.stderr, ", %d bytes out", result.Out)
+		}
+		fmt.Fprintf(c.stderr, ", %v cpu", (result.User + result.System).Round(time.Millisecond))
+	}
+	switch r.Link.How {
+	case remote.Fused:
+		fmt.Fprint(c.stderr, ", output piped there")
+	case remote.Hop:
+		fmt.Fprint(c.stderr, ", output direct to the next host")
+	case remote.Relay:
+		fmt.Fprintf(c.stderr, ", output relayed through here: %s", commandline.Harmless(r.Link.Why.Error()))
 	}
 	fmt.Fprintln(c.stderr)
 }

@@ -48,7 +48,7 @@ func Parse(grammar any, name, description string, args []string, stdout, stderr 
 		return nil, 0
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %s\n%s: %s --help tells more\n", name, harmless(err.Error()), name, name)
+		fmt.Fprintf(stderr, "%s: %s\n%s: %s --help tells more\n", name, Harmless(err.Error()), name, name)
 		return nil, ExitUsage
 	}
 	return ctx, 0
@@ -88,16 +88,16 @@ func Folder() (string, error) {
 // line of its own where the error has a method Hint. Control characters, which
 // came from elsewhere, are escaped.
 func Report(w io.Writer, name string, err error) {
-	fmt.Fprintf(w, "%s: %s\n", name, harmless(err.Error()))
+	fmt.Fprintf(w, "%s: %s\n", name, Harmless(err.Error()))
 	var hinter interface{ Hint() string }
 	if errors.As(err, &hinter) && hinter.Hint() != "" {
-		fmt.Fprintf(w, "%s: %s\n", name, harmless(hinter.Hint()))
+		fmt.Fprintf(w, "%s: %s\n", name, Harmless(hinter.Hint()))
 	}
 }
 
-// harmless escapes what could act on a terminal, but for the line breaks and tabs
+// Harmless escapes what could act on a terminal, but for the line breaks and tabs
 // of a message that shows a source.
-func harmless(s string) string {
+func Harmless(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
