@@ -37,6 +37,12 @@ func newChain(runs []*remoteRun) {
 	}
 	c.Stdout, c.Stderr = last.output(last.hc.Stdout), last.output(last.hc.Stderr)
 	c.Grace = first.x.opts.Grace
+	c.Lost = func(stage int, err error) {
+		r := runs[stage]
+		if !r.x.hunter.wasKilled(r.sh.stage) && r.ctx.Err() == nil {
+			r.lose(err)
+		}
+	}
 	if first.x.opts.Terminal {
 		c.Ended = first.inputEnded
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"rpipe/pipeline"
 	"rpipe/remote"
@@ -196,4 +197,32 @@ func TestSilentStagesBeforeALostOneAreNotWaitedFor(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestABlockedReaderDoesNotHoldUpALoss(t *testing.T) {
+	for _, script := range []string{
+		`@a:sh -c 'yes & echo >&2; wait' | sleep 1000`,
+		`@a:sh -c 'yes & echo >&2; wait' | { sleep 1000; touch end; }`,
+		`@a:sh -c 'yes & echo >&2; wait' | @a:cat | sleep 1000`,
+	} {
+		dir, here := inDir(t)
+		got, stderr, _ := runAndCut(t, script, here)
+		if got.status != 76 || exists(dir, "end") {
+			t.Errorf("%s: status %d: %s", script, got.status, stderr)
+		}
+	}
+	t.Run("outside of the script", func(t *testing.T) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		defer w.Close()
+		got, stderr, _ := runAndCut(t, `@a:sh -c 'yes & echo >&2; wait'`, func(o *pipeline.Options) {
+			o.Stdout, o.Grace = w, 10*time.Millisecond
+		})
+		if got.status != 76 {
+			t.Errorf("status %d: %s", got.status, stderr)
+		}
+	})
 }

@@ -95,6 +95,7 @@ type remoteRun struct {
 	result remoteResult
 
 	ctx      context.Context
+	lost     *verdict // of a command that was lost while it ran
 	target   remote.Stage
 	chain    *chain
 	position int // in the chain
@@ -145,6 +146,8 @@ func (r *remoteRun) run(ctx context.Context, args []string) (int, *verdict) {
 	}
 	lost := r.x.hunter.cutBy(v)
 	switch {
+	case r.lost != nil:
+		return r.lost.status, r.lost
 	case lost != nil:
 		return lost.status, lost
 	case !ok || r.x.hunter.wasKilled(r.sh.stage), errors.Is(outcome.Err, remote.ErrPoisoned):
@@ -200,12 +203,21 @@ func (r *remoteRun) ended(err error) (int, *verdict) {
 	case errors.As(err, &output) && output.Output():
 		// A full disk, say: its own failure, as a local program's would be.
 	default:
-		// Nobody has said how it ended: what came out of it may be a part.
-		v.lost = true
-		r.x.lose(r.sh, r.hc, v)
+		r.lose(err)
+		return r.lost.status, r.lost
 	}
 	r.x.diagnose(r.result.failure)
 	return v.status, v
+}
+
+// lose takes a failure after which nobody knows how the command ended: what came
+// out of it may be a part.
+func (r *remoteRun) lose(err error) {
+	v := r.fail(err, statusLost)
+	v.lost = true
+	r.lost = v
+	r.x.lose(r.sh, r.hc, v)
+	r.x.diagnose(r.result.failure)
 }
 
 // fail makes the failure of the command from err, with a status for errors that

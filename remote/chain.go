@@ -47,6 +47,11 @@ type Chain struct {
 	Ended func() bool
 	// Grace is that of Cmd.
 	Grace time.Duration
+	// Lost is called when the session that begins with a stage was lost, once all
+	// stages after it in the chain cannot take what they got for the whole any more,
+	// and before anybody may wait for a reader of its output; nil is no call. Wait
+	// for the stage returns after it, with the same error.
+	Lost func(stage int, err error)
 
 	ctx     context.Context
 	parts   []*part
@@ -183,6 +188,7 @@ func (c *Chain) divide() {
 			Dialer: c.Dialer, Host: s.Host, Port: s.Port, Programs: []Program{s.Program},
 			Stderr: c.Stderr, Grace: c.Grace,
 		}
+		p.cmd.onLoss = p.lose(len(c.parts))
 		c.parts = append(c.parts, p)
 	}
 	c.parts[0].cmd.Stdin, c.parts[0].cmd.Ended = c.Stdin, c.Ended
@@ -372,20 +378,42 @@ func (p *part) settle(i int, err error) {
 	}
 	p.mu.Unlock()
 	if isLoss(err) {
-		for _, after := range p.chain.parts[i+1:] {
-			after.mu.Lock()
-			after.poisoned = true
-			after.mu.Unlock()
-			after.cmd.Abort()
-		}
-		for _, before := range p.chain.parts[:i] {
-			before.cancel(errReaderLost)
-		}
+		p.poison(i)
 	}
 	p.closeEnds()
 	p.cancel(nil)
 	p.err = err
 	close(p.settled)
+}
+
+// poison keeps the parts after the one at i from taking what they got for the whole,
+// and ends those before it.
+func (p *part) poison(i int) {
+	for _, after := range p.chain.parts[i+1:] {
+		after.mu.Lock()
+		after.poisoned = true
+		after.mu.Unlock()
+		after.cmd.Abort()
+	}
+	for _, before := range p.chain.parts[:i] {
+		before.cancel(errReaderLost)
+	}
+}
+
+// lose returns what is done as soon as the session of the part at i is lost.
+func (p *part) lose(i int) func(error) {
+	return func(err error) {
+		p.mu.Lock()
+		poisoned := p.poisoned
+		p.mu.Unlock()
+		if poisoned {
+			return
+		}
+		p.poison(i)
+		if p.chain.Lost != nil {
+			p.chain.Lost(p.first, err)
+		}
+	}
 }
 
 // isLoss reports whether an error says that nobody knows how a program ended, so

@@ -61,6 +61,7 @@ type Cmd struct {
 	waker   *pollfd.Waker
 	hopIn   bool           // the input comes over a hop
 	hopOut  bool           // the output goes over a hop
+	onLoss  func(error)    // called by Wait as soon as the session is lost; or nil
 	wg      sync.WaitGroup // the copying goroutines
 	results []Result
 
@@ -210,7 +211,8 @@ func (c *Cmd) Run() error {
 // (the context's cause if that was done, else *LostError), a program that
 // failed (*ExitError; the context's cause if that was done), nil. It does not
 // return before what has arrived of the output is written; a write that blocks
-// ends with its reader.
+// ends with its reader. Of a cut session, where that is a part at best, it gives
+// such a write up after Grace.
 func (c *Cmd) Wait() error {
 	if !c.started || c.waker == nil {
 		return errors.New("remote: Wait of a Cmd that was not started")
@@ -226,9 +228,12 @@ func (c *Cmd) Wait() error {
 	default:
 		lost = &LostError{Delivered: int64(c.session.Stdout.Received()), Err: c.client.wire.Err()}
 		c.client.wire.Close()
+		if c.onLoss != nil && c.ctx.Err() == nil {
+			c.onLoss(lost)
+		}
 	}
 	c.waker.Wake()
-	c.wg.Wait()
+	c.awaitCopies(lost != nil)
 	c.waker.Close()
 	c.mu.Lock()
 	failure := c.failure
@@ -253,6 +258,26 @@ func (c *Cmd) Wait() error {
 		return cause
 	}
 	return exit
+}
+
+// awaitCopies waits for the copying goroutines; where the session was cut, no longer
+// than Grace for one that writes.
+func (c *Cmd) awaitCopies(cut bool) {
+	if !cut {
+		c.wg.Wait()
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		c.wg.Wait()
+		close(done)
+	}()
+	limit := time.NewTimer(c.grace())
+	defer limit.Stop()
+	select {
+	case <-done:
+	case <-limit.C:
+	}
 }
 
 // ReaderGone reports, after Wait, whether the reader of Stdout had gone before the
