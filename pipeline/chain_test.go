@@ -55,6 +55,13 @@ func TestNeighbouringRemoteStagesAreOneChain(t *testing.T) {
 		{"@a:echo x | { @a:cat; }", "x\n", ""},
 		{"for i in 1 2; do @a:echo $i | @a:cat; done", "1\n2\n", "fused fused"},
 		{"! @a:false | @a:false", "", "fused"},
+		{"f() { @a:echo $1 | @a:cat; }; f x; f y", "x\ny\n", "fused fused"},
+		{"f() { local n=$1; [ $n -gt 0 ] || return 0; @a:echo $n | @b:cat; f $((n-1)); }; f 2", "2\n1\n", "hop hop"},
+		{"(@a:echo x | @b:cat)", "x\n", "hop"},
+		{"y=$(@a:echo x | @a:cat); echo $y", "x\n", "fused"},
+		{"cat <(@a:echo x | @a:cat)", "x\n", "fused"},
+		{"@a:echo x | @a:cat & wait", "x\n", "fused"},
+		{"eval '@a:echo x | @a:cat'", "x\n", "fused"},
 		{"@a:echo x | @a:cat && @b:echo y | @b:cat", "x\ny\n", "fused fused"},
 		{"i=0; while [ $i -lt 3 ]; do i=$((i+1)); @a:echo $i | @b:cat; done", "1\n2\n3\n", "hop hop hop"},
 	} {

@@ -6,10 +6,13 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// positionShift is added to the offset of every position in a copied tree. What
-// a script reads while it runs (eval, source, traps) has small offsets, so no
-// command of it can be taken for one of the script's own; lines and columns stay.
+// positionShift is added at least to the offset of every position in a copied tree.
+// What the interpreter itself reads while a script runs has small offsets, so no
+// command of it can be taken for one of a prepared text; lines and columns stay.
 const positionShift = 1 << 31
+
+// maxOffset bounds the offsets of positions.
+const maxOffset = 1<<32 - 1<<10
 
 var (
 	positionType = reflect.TypeFor[syntax.Pos]()
@@ -19,6 +22,7 @@ var (
 // cloner copies syntax trees. It remembers where every statement went.
 type cloner struct {
 	stmts map[*syntax.Stmt]*syntax.Stmt
+	shift uint // of offsets
 }
 
 // file returns a copy of f that shares nothing with it that can be changed.
@@ -57,7 +61,7 @@ func (c *cloner) value(v reflect.Value) reflect.Value {
 		return n
 	case reflect.Struct:
 		if v.Type() == positionType {
-			return reflect.ValueOf(shifted(v.Interface().(syntax.Pos)))
+			return reflect.ValueOf(c.shifted(v.Interface().(syntax.Pos)))
 		}
 		n := reflect.New(v.Type()).Elem()
 		n.Set(v)
@@ -73,9 +77,9 @@ func (c *cloner) value(v reflect.Value) reflect.Value {
 }
 
 // shifted returns the position that p has in a copied tree.
-func shifted(p syntax.Pos) syntax.Pos {
+func (c *cloner) shifted(p syntax.Pos) syntax.Pos {
 	if !p.IsValid() {
 		return p
 	}
-	return syntax.NewPos(p.Offset()+positionShift, p.Line(), p.Col())
+	return syntax.NewPos(p.Offset()+c.shift, p.Line(), p.Col())
 }

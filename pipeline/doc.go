@@ -5,17 +5,28 @@
 //
 // # Lifting
 //
-// The tree of the program is copied, and pipelines in the copy are replaced by
-// marks: commands whose names no script can write, which the exec handler takes
-// for "run that pipeline here". So "!", "&&", "if" and "set -e" around a pipeline
-// stay the interpreter's. Lifted is what runs in a shell that this package makes:
-// the script's own, and those of stages. In functions, subshells and substitutions
-// the interpreter's "|" runs, with the same handlers. Other marks bring PIPESTATUS
-// up to date, measure time, and give loops the status of their body.
+// The tree of the program is copied, and pipelines of two or more stages in the copy
+// are replaced by marks, wherever they stand: commands whose names no script can write,
+// which the exec handler takes for "run that pipeline here". So "!", "&&", "if" and "set
+// -e" around a pipeline stay the interpreter's, and so do the shells that it makes for
+// ( ), $( ), <( ), >( ) and commands in the background. A mark is run in copies of the
+// Runner that executes it, which runnerOf finds: whoever has made that, and whatever
+// function runs in it. Other marks bring PIPESTATUS up to date, measure time, give loops
+// the status of their body, and give a list a shell of ours, where it sets a trap for
+// its end, or does what only functions may.
+//
+// What "eval", "source" and traps run is known only then. Such a text is read when it is
+// run, rewritten in the same way, and printed for the interpreter, with a secret in the
+// names of its marks, and with marks for the functions that it defines, so that their
+// trees are not printed. If it does not come out of that as the same tree, or names a bad
+// address, it is left as it is: its pipelines are then the interpreter's, and all that
+// they call is run as everywhere else.
+//
+// What prints functions and traps prints what the user has written.
 //
 // # Stages, and who closes what
 //
-// Each stage of a lifted pipeline is an interp.Runner.Subshell in a goroutine of
+// Each stage of a pipeline is an interp.Runner.Subshell in a goroutine of
 // its own, stageRun.run, which runPipeline waits for. Neighbours are joined by a
 // kernel pipe. The shell of a stage holds its ends of the pipes (in, out): they are
 // closed when a program that is the whole stage has been started with copies of
@@ -40,10 +51,10 @@
 // made a lost one, there and then: also through functions, substitutions and
 // pipelines inside of it, and even if the script handles the failure there, for the
 // bytes are in the pipe. Its shell does not go on. What comes after it is stopped
-// and then killed, before any of it can see an end of input; so are readers of the
-// interpreter's pipes and of FIFOs that the command has written to. The hunter
-// knows everything that runs, by what it reads and writes; nothing is started, and
-// nobody who waits for a victim goes on, while it kills.
+// and then killed, before any of it can see an end of input; so are readers of FIFOs,
+// and of pipes of the interpreter, that the command has written to. The hunter knows
+// everything that runs, by what it reads and writes; nothing is started, and nobody who
+// waits for a victim goes on, while it kills.
 //
 // # The verdict
 //

@@ -2,14 +2,13 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"mvdan.cc/sh/v3/interp"
-	"mvdan.cc/sh/v3/syntax"
 
 	"rpipe/parser"
 )
@@ -21,14 +20,15 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 		return args, nil
 	}
 	sh, hc := shellOf(ctx), interp.HandlerCtx(ctx)
-	if isMark(args[0]) {
-		if x.plan.endsRemote(args) && goneReader(hc) {
-			return exitWith(statusPipe), nil
-		}
-		return args, nil
+	if args[0] = x.plan.unmasked(args[0]); isMark(args[0]) {
+		return x.callMark(sh, hc, args), nil
 	}
+	runner := runnerOf(hc)
+	function := runner.Funcs[args[0]] != nil
 	sh.at.Store(packPlace(hc.Pos))
-	sh.commands.Add(1)
+	if x.plan.statuses && !function && !runsText(args[0]) {
+		x.statuses.called(runner)
+	}
 	if !sh.stage.calls(ctx, hc.Pos, args) {
 		return exitWith(causeStatus(context.Cause(ctx))), nil
 	}
@@ -53,7 +53,59 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 			}
 		}
 	}
-	return args, nil
+	if function {
+		return args, nil
+	}
+	return x.withText(args), nil
+}
+
+// callMark is call for a mark.
+func (x *execution) callMark(sh *shell, hc interp.HandlerContext, args []string) []string {
+	if sh.stage != nil && (args[0] == markPipeline || args[0] == markShell) {
+		// It stands in the words of the stage, or in a function that it has
+		// called after its point.
+		sh.stage.ticket.leaveSoon()
+	}
+	if args[0] == markPipeline {
+		stages := x.plan.script(index(args[1])).pipelines[index(args[2])].stages
+		last := stages[len(stages)-1]
+		if last.Kind == parser.Remote && !last.redirected && goneReader(hc) {
+			return exitWith(statusPipe)
+		}
+	}
+	return args
+}
+
+// withText returns the mark for a builtin that has to do with a text.
+func (x *execution) withText(args []string) []string {
+	if len(args) > 1 && (args[0] == "command" || args[0] == "builtin") && (runsText(args[1]) || args[1] == "trap") {
+		args = args[1:]
+	}
+	switch args[0] {
+	case "eval":
+		if mayNeedMarks(strings.Join(args[1:], " ")) {
+			return append([]string{markEval}, args[1:]...)
+		}
+	case "source", ".":
+		if len(args) > 1 {
+			return append([]string{markSource}, args[1:]...)
+		}
+	case "trap":
+		if len(args) == 1 || len(args) == 2 && args[1] == "--" {
+			return []string{markTraps}
+		}
+		i := 1
+		switch args[1] {
+		case "--":
+			i = 2
+		case "-":
+			return append([]string{"trap", "--"}, args[1:]...) // it takes the next word for the command
+		}
+		if len(args) > i+1 {
+			args[i] = x.plan.trap(args[i])
+		}
+	}
+	return args
 }
 
 // readsCut returns the failure of the lost command, if there is one, where the
@@ -77,25 +129,8 @@ func goneReader(hc interp.HandlerContext) bool {
 	return ok && noReader(f)
 }
 
-// endsRemote reports whether the words of a mark are those of a pipeline whose last
-// stage may be a remote one that writes to the pipeline's output.
-func (p *plan) endsRemote(args []string) bool {
-	if args[0] != markPipeline {
-		return false
-	}
-	i, err := strconv.Atoi(args[1])
-	if err != nil {
-		return false
-	}
-	stages := p.pipelines[i].stages
-	last := stages[len(stages)-1]
-	return last.Kind == parser.Remote && !last.redirected
-}
-
 // exitWith returns the command that ends a shell.
 func exitWith(status int) []string { return []string{"exit", strconv.Itoa(status)} }
-
-func isMark(name string) bool { return name != "" && name[0] == 0 }
 
 // exec is the interpreter's ExecHandler: it runs what is neither a function nor a
 // builtin.
@@ -109,58 +144,45 @@ func (x *execution) exec(ctx context.Context, args []string) error {
 	}
 	defer x.commands.leave()
 	defer x.fifos.let(args)
-	var err error
 	if isAddress(args[0]) {
-		err = x.runRemote(ctx, sh, hc, args)
-	} else {
-		err = x.runLocal(ctx, sh, hc, args)
+		return x.runRemote(ctx, sh, hc, args)
 	}
-	var es interp.ExitStatus
-	if errors.As(err, &es) && es == statusPipe && x.plan.leaves(hc.Pos) && left(hc) {
-		return nil
-	}
-	return err
+	return x.runLocal(ctx, sh, hc, args)
 }
 
-// left reports whether nobody reads the output of a command of the interpreter's
-// own pipelines, which is open still; true where that cannot be known.
-func left(hc interp.HandlerContext) bool {
-	f, ok := hc.Stdout.(*os.File)
-	return !canPoll || !ok || noReader(f)
-}
-
-// feeds reports whether the command at pos is a stage with a stage behind it. It
-// runs, as in bash, though that one has gone already.
-func (p *plan) feeds(pos syntax.Pos) bool {
-	s := p.stages[pos]
-	return s != nil && !s.last
-}
-
-// leaves reports whether the command at pos is a stage of a pipeline of the
-// interpreter with a stage behind it. When SIGPIPE ends it, its reader has left,
-// which pipefail there must not take for a failure.
-func (p *plan) leaves(pos syntax.Pos) bool {
-	s := p.stages[pos]
-	return s != nil && s.file == nil && !s.last
-}
-
-// mark runs one of the commands that a plan has put into the script.
+// mark runs one of the commands that a plan has put into a script.
 func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContext, args []string) error {
 	switch args[0] {
-	case markPipeline:
-		i, err := strconv.Atoi(args[1])
-		if err != nil {
-			return err
+	case markPipeline, markShell:
+		if !x.commands.enter() {
+			return errScriptEnded
 		}
-		return x.runPipeline(ctx, sh, hc, x.plan.pipelines[i])
+		defer x.commands.leave()
+		return x.runHeld(ctx, sh, hc, args[0], x.plan.script(index(args[1])), index(args[2]))
+	case markFunction:
+		define(hc, x.plan.script(index(args[1])).functions[index(args[2])])
+		return nil
+	case markDeclare:
+		return x.declare(hc, args[1:])
+	case markEval:
+		t := x.plan.prepare(strings.Join(args[1:], " "))
+		defer x.plan.release(t)
+		return hc.Builtin(ctx, []string{"eval", t.printed})
+	case markSource:
+		return x.source(ctx, sh, hc, args[1:])
+	case markTraps:
+		return x.printTraps(ctx, hc)
 	case markTime:
 		if args[1] == timeBegins {
 			x.times.begin(args[2])
 		} else {
 			x.times.end(args[2], args[1], veiled(hc))
 		}
+	case markPlain:
+		_ = hc.Builtin(internal(ctx), []string{"set", "+e"})
 	case markStatuses:
-		if args[1] != fresh || sh.fresh.Load() != sh.commands.Load() {
+		runner := runnerOf(hc)
+		if args[1] != fresh || x.statuses.isStale(runner) {
 			status := hc.LastExitStatus
 			if args[1] == negated {
 				status = 0
@@ -169,6 +191,7 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 				}
 			}
 			sh.setStatuses(ctx, hc, status)
+			x.statuses.written(runner)
 		}
 	}
 	status := hc.LastExitStatus
@@ -189,6 +212,34 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 	return failure(status)
 }
 
+// runHeld runs what a script holds for a mark: a pipeline, or a list in a shell of its
+// own.
+func (x *execution) runHeld(ctx context.Context, sh *shell, hc interp.HandlerContext, name string, sc *script, i int) error {
+	runner := runnerOf(hc)
+	inside, now := sh.inside(runner), situationOf(runner)
+	if name == markPipeline {
+		err := x.runPipeline(ctx, inside, hc, sc.pipelines[i].in(now))
+		sh.takeOver(inside)
+		if x.plan.statuses {
+			x.statuses.written(runner)
+		}
+		return err
+	}
+	own := &shell{runner: runner.Subshell(), stage: sh.stage}
+	if err := interp.StdIO(hc.Stdin, hc.Stdout, veiled(hc))(own.runner); err != nil {
+		return err // not for files
+	}
+	err := runGuarded(ctx, own, sc.shells[i].in(now))
+	sh.takeOver(own)
+	return err
+}
+
+// index returns the number that a mark has as a word.
+func index(word string) int {
+	i, _ := strconv.Atoi(word)
+	return i
+}
+
 // A veil is the stderr of a mark: it takes what the interpreter traces of it, and
 // knows the stderr that the shell has.
 type veil struct{ stderr io.Writer }
@@ -201,6 +252,15 @@ func veiled(hc interp.HandlerContext) io.Writer {
 	return hc.Stderr
 }
 
+// unveil opens the stderr that is behind a veil.
+func unveil(hc interp.HandlerContext) (io.ReadWriteCloser, error) {
+	hc.Stderr = veiled(hc)
+	if f, ok, err := openSpecial(hc, "/dev/stderr"); ok {
+		return f, err
+	}
+	return stream{Writer: hc.Stderr}, nil
+}
+
 func (v *veil) Read([]byte) (int, error)    { return 0, io.EOF }
 func (v *veil) Write(p []byte) (int, error) { return len(p), nil }
 func (v *veil) Close() error                { return nil }
@@ -208,9 +268,29 @@ func (v *veil) Close() error                { return nil }
 // open is the interpreter's OpenHandler, for redirections and sourced files.
 func (x *execution) open(ctx context.Context, path string, flag int, perm os.FileMode) (io.ReadWriteCloser, error) {
 	hc := interp.HandlerCtx(ctx)
-	if path == markVeil {
+	switch path = x.plan.unmasked(path); path {
+	case markVeil:
 		return &veil{hc.Stderr}, nil
+	case markUnveil:
+		return unveil(hc)
+	case markOutput:
+		if out, ok := ctx.Value(outputKey{}).(io.Writer); ok {
+			return stream{Writer: out}, nil
+		}
 	}
+	file := x.sources.take(runnerOf(hc))
+	if file != nil && file.content != nil {
+		return x.openSource(file, file.content), nil
+	}
+	f, err := x.openPath(ctx, hc, path, flag, perm)
+	if err != nil || file == nil {
+		return f, err
+	}
+	return x.openSource(file, f), nil
+}
+
+// openPath opens a file that is no mark.
+func (x *execution) openPath(ctx context.Context, hc interp.HandlerContext, path string, flag int, perm os.FileMode) (io.ReadWriteCloser, error) {
 	if f, ok, err := openSpecial(hc, path); ok {
 		return f, err
 	}
@@ -219,7 +299,7 @@ func (x *execution) open(ctx context.Context, path string, flag int, perm os.Fil
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		// To open it may take until another stage opens its other side.
-		if s := shellOf(ctx).stage; s != nil {
+		for s := shellOf(ctx).stage; s != nil; s = s.parent {
 			s.ticket.leave()
 		}
 		if info.Mode()&os.ModeNamedPipe != 0 {

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -12,136 +11,67 @@ import (
 	"rpipe/parser"
 )
 
-// Commands that stand in a rewritten tree for what this package does itself.
-// They begin with a NUL byte, which no word of a shell can hold.
-const (
-	markPipeline = "\x00pipeline" // with the index in plan.pipelines: runs it
-	markStatus   = "\x00status"   // ends with the status of the command before it
-	markLoop     = "\x00loop"     // with a status: ends with it, unless "set -e" is on
-	markStatuses = "\x00statuses" // brings PIPESTATUS up to date; keeps the status
-	markTime     = "\x00time"     // measures; keeps the status
-	markVeil     = "\x00veil"     // as a file for stderr: hides what is traced of a mark
-)
-
-// A plan is a script prepared for the interpreter.
-type plan struct {
-	file      *syntax.File
-	pipelines []*plannedPipeline           // those that this package runs itself
-	stages    map[syntax.Pos]*plannedStage // every stage with a name, by the name's position in the copy
-	services  []*plannedStage              // stages that name a service, in order
-	jobs      bool                         // the script has commands in the background
-	alone     map[syntax.Pos]bool          // of those, the simple ones, by the position of their name
-	linger    bool                         // and to wait for those of a stage cannot take for ever
-}
-
-// A plannedPipeline is one that this package runs itself.
-type plannedPipeline struct {
-	number int // in the program, from 1
-	stages []*plannedStage
-	chains []parser.Chain // of stages
-}
-
-// A plannedStage is a stage of any pipeline.
-type plannedStage struct {
-	*parser.Stage
-	pipeline int          // number in the program, from 1
-	file     *syntax.File // the statement, in pipelines that this package runs; else nil
-	pos      syntax.Pos   // of the name in the copy; not valid if the stage has none
-	assigned []string     // variables assigned in front of the name
-	last     bool         // no stage follows
-	place    place        // of its statement
-
-	redirected  bool // it has a redirection of standard output
-	substitutes bool // <( ) or >( ) stands in it, whose commands inherit its streams
-}
-
-// early reports whether the stage belongs to the first phase of a start: it may
-// need a host.
-func (s *plannedStage) early() bool {
-	return s.pos.IsValid() && (s.Kind == parser.Remote || s.Kind == parser.Dynamic)
-}
-
-// lifter rewrites the copy of a program's tree.
+// A lifter rewrites the copy of a text's tree: pipelines become marks, wherever they
+// stand.
 type lifter struct {
-	plan   *plan
+	script *script
 	copies map[*syntax.Stmt]*syntax.Stmt
 	owned  map[*syntax.Stmt]*plannedPipeline // pipelines of two or more stages, by their statement's copy
-	ours   bool                              // what is being rewritten runs in a shell that this package makes
+
+	defines  bool // definitions of functions become marks as well
+	errexit  bool // "set -e" may be on
+	function bool // what is being rewritten is in a function
 }
 
-// newPlan prepares prog, whose tree is not changed. Each pipeline of two or more
-// stages that runs in a shell of ours (that of the script, or the one that we
-// make for a stage) is replaced by a mark; "!", "&&", "if" and "set -e" around
-// it stay the interpreter's.
-func newPlan(prog *parser.Program, name string) *plan {
-	var c cloner
-	p := &plan{file: c.file(prog.File), stages: make(map[syntax.Pos]*plannedStage), alone: make(map[syntax.Pos]bool)}
-	p.file.Name = name
-	l := &lifter{plan: p, copies: c.stmts, owned: make(map[*syntax.Stmt]*plannedPipeline), ours: true}
-	sv := newSurveyor(p.file)
-	for i, pl := range prog.Pipelines {
-		l.prepare(i+1, pl, sv)
+// newScript prepares prog as the script of a number, with an offset for its
+// positions. A script other than the program's own numbers no pipelines, and is so
+// rewritten that it can be printed.
+func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) *script {
+	c := cloner{shift: shift}
+	sc := &script{
+		id: id, end: shift + uint(len(prog.Source)) + 1, file: c.file(prog.File),
+		bodies: make(map[*syntax.Stmt]*syntax.Stmt),
+		stages: make(map[syntax.Pos]*plannedStage),
+		alone:  make(map[syntax.Pos]bool),
 	}
-	p.background()
-	timed(p.file)
-	looped(p.file)
-	p.file.Stmts = l.list(p.file.Stmts, false)
-	return p
+	sc.file.Name = name
+	l := &lifter{
+		script: sc, copies: c.stmts, owned: make(map[*syntax.Stmt]*plannedPipeline),
+		defines: id != 0, errexit: p.errexit,
+	}
+	sv := newSurveyor(sc.file)
+	sv.open = id != 0
+	for i, pl := range prog.Pipelines {
+		number := i + 1
+		if id != 0 {
+			number = 0
+		}
+		l.prepare(number, pl, sv)
+	}
+	l.survey(prog.File)
+	timed(sc)
+	looped(sc)
+	sc.file.Stmts = l.list(sc.file.Stmts, nil, false)
+	return sc
 }
 
-// background finds out whether the script has commands in the background, and
-// whether those of a stage can be waited for. The interpreter counts the commands
-// of <( ) and >( ) among them, which block until their FIFO is opened: that is
-// sure only where it is a redirection, or the argument of a program.
-func (p *plan) background() {
-	functions, unknown := make(map[string]bool), false
-	syntax.Walk(p.file, func(n syntax.Node) bool {
+// survey finds in the text, which is not changed, what has to be known of all of it.
+func (l *lifter) survey(file *syntax.File) {
+	syntax.Walk(file, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.Stmt:
-			p.jobs = p.jobs || n.Background || n.Disown || n.Coprocess
+			l.script.lasting = l.script.lasting || n.Background || n.Disown || n.Coprocess
 			if n.Background {
-				p.mayOutlive(n)
+				l.mayOutlive(l.copies[n])
 			}
 		case *syntax.ProcSubst:
-			p.jobs = true
+			l.script.lasting = true
 			if n.Op == syntax.CmdIn && len(n.Stmts) == 1 {
-				p.mayOutlive(n.Stmts[0])
-			}
-		case *syntax.CallExpr:
-			if len(n.Args) > 0 && runsText(n.Args[0].Lit()) {
-				p.jobs, unknown = true, true
+				l.mayOutlive(l.copies[n.Stmts[0]])
 			}
 		case *syntax.FuncDecl:
-			if n.Name != nil {
-				functions[n.Name.Value] = true
-			}
-		}
-		return true
-	})
-	opened := make(map[*syntax.ProcSubst]bool)
-	open := func(words ...*syntax.Word) {
-		for _, w := range words {
-			for _, part := range w.Parts {
-				if ps, ok := part.(*syntax.ProcSubst); ok {
-					opened[ps] = true
-				}
-			}
-		}
-	}
-	p.linger = p.jobs && !unknown
-	syntax.Walk(p.file, func(n syntax.Node) bool {
-		switch n := n.(type) {
-		case *syntax.Redirect:
-			open(n.Word)
-		case *syntax.CallExpr:
-			if len(n.Args) > 0 {
-				name := n.Args[0].Lit()
-				if name != "" && !interp.IsBuiltin(name) && !functions[name] {
-					open(n.Args...)
-				}
-			}
-		case *syntax.ProcSubst:
-			p.linger = p.linger && opened[n]
+			l.script.lasting = true
+			l.script.bodies[l.copies[n.Body]] = n.Body
 		}
 		return true
 	})
@@ -149,54 +79,44 @@ func (p *plan) background() {
 
 // mayOutlive notes the statement of a command in the background: if it is one local
 // program, that may outlive the script.
-func (p *plan) mayOutlive(s *syntax.Stmt) {
+func (l *lifter) mayOutlive(s *syntax.Stmt) {
 	if call, ok := s.Cmd.(*syntax.CallExpr); ok && len(call.Args) > 0 && !s.Negated {
-		p.alone[call.Args[0].Pos()] = true
+		l.script.alone[call.Args[0].Pos()] = true
 	}
 }
 
-// runsText reports whether a command runs text that is not in the script.
-func runsText(name string) bool { return name == "eval" || name == "source" || name == "." }
-
 // prepare registers the stages of a pipeline.
 func (l *lifter) prepare(number int, pl *parser.Pipeline, sv *surveyor) {
-	owned := &plannedPipeline{number: number, chains: pl.Chains}
+	owned := &plannedPipeline{source: pl, number: number, negated: pl.Stmt.Negated}
 	for _, s := range pl.Stages {
 		ps := &plannedStage{Stage: s, pipeline: number, last: s.Number == len(pl.Stages)}
+		if number == 0 {
+			unnumbered := *s
+			unnumbered.Number = 0
+			ps.Stage = &unnumbered
+		}
 		stmt := l.copies[s.Stmt]
 		ps.place = sv.place(stmt)
 		ps.redirected = slices.ContainsFunc(stmt.Redirs, takesStdout)
-		syntax.Walk(stmt, func(n syntax.Node) bool {
+		ps.substitutes = holds([]*syntax.Stmt{stmt}, func(n syntax.Node) bool {
 			_, is := n.(*syntax.ProcSubst)
-			ps.substitutes = ps.substitutes || is
-			return true
+			return is
 		})
+		ps.returns = holds([]*syntax.Stmt{stmt}, isForFunctions)
 		if s.Call != nil && len(s.Call.Args) > 0 {
-			call := l.copies[s.Stmt].Cmd.(*syntax.CallExpr)
+			call := stmt.Cmd.(*syntax.CallExpr)
 			quoteAddress(call.Args[0], s)
 			ps.pos = call.Args[0].Pos()
 			for _, as := range call.Assigns {
 				ps.assigned = append(ps.assigned, as.Name.Value)
 			}
-			l.plan.stages[ps.pos] = ps
-		}
-		if s.Kind == parser.Service {
-			l.plan.services = append(l.plan.services, ps)
+			l.script.stages[ps.pos] = ps
 		}
 		owned.stages = append(owned.stages, ps)
 	}
 	if len(owned.stages) > 1 {
 		l.owned[l.copies[pl.Stmt]] = owned
 	}
-}
-
-// place returns that of the command at pos. One that is not in the script's text is
-// where nobody looks.
-func (p *plan) place(pos syntax.Pos) place {
-	if s := p.stages[pos]; s != nil {
-		return s.place
-	}
-	return place{}
 }
 
 // takesStdout reports whether a redirection is one of standard output.
@@ -210,84 +130,241 @@ func takesStdout(r *syntax.Redirect) bool {
 	return false
 }
 
-// list rewrites the statements of a shell. Where ignored is true, "set -e" does
-// not act on them: they are part of a condition.
-func (l *lifter) list(stmts []*syntax.Stmt, ignored bool) []*syntax.Stmt {
+// holds reports whether there is such a node in statements.
+func holds(stmts []*syntax.Stmt, is func(syntax.Node) bool) (found bool) {
+	for _, s := range stmts {
+		syntax.Walk(s, func(n syntax.Node) bool {
+			found = found || n != nil && is(n)
+			return !found
+		})
+	}
+	return found
+}
+
+// isForFunctions reports whether a node is what only functions may do, or may run
+// such.
+func isForFunctions(n syntax.Node) bool {
+	switch n := n.(type) {
+	case *syntax.CallExpr:
+		if len(n.Args) > 0 {
+			name := n.Args[0].Lit()
+			return name == "return" || runsText(name) || name == "command" || name == "builtin"
+		}
+	case *syntax.DeclClause:
+		return n.Variant.Value == "local"
+	}
+	return false
+}
+
+// needsShell reports whether a node does in a list what only a shell of ours can do
+// right: set a trap for its end, or do what only functions may.
+func needsShell(n syntax.Node) bool {
+	if call, ok := n.(*syntax.CallExpr); ok && len(call.Args) > 0 && call.Args[0].Lit() == "trap" {
+		return true
+	}
+	return isForFunctions(n)
+}
+
+// list rewrites the statements of a shell. The statement that runs before them is
+// before, or nil if that is not known. Where ignored is true, "set -e" does not act
+// on them: they are part of a condition.
+func (l *lifter) list(stmts []*syntax.Stmt, before *syntax.Stmt, ignored bool) []*syntax.Stmt {
 	var rewritten []*syntax.Stmt
-	for i, s := range stmts {
-		if l.ours && readsStatuses(s) {
-			var before *syntax.Stmt
-			if i > 0 {
-				before = stmts[i-1]
-			}
+	for _, s := range stmts {
+		if readsStatuses(s) {
 			rewritten = append(rewritten, l.freshStatuses(s.Position, before))
 		}
 		l.stmt(s, ignored)
 		rewritten = append(rewritten, s)
+		before = s
 	}
 	return rewritten
 }
 
+// shell rewrites the list of $( ), <( ) or >( ). Where a shell of the interpreter is
+// not enough, a mark makes one of ours inside of it.
+func (l *lifter) shell(stmts []*syntax.Stmt) []*syntax.Stmt {
+	if !holds(stmts, needsShell) {
+		return l.list(stmts, nil, false)
+	}
+	pos := stmts[0].Position
+	return []*syntax.Stmt{l.ownShell(&syntax.Stmt{Position: pos, Cmd: &syntax.Subshell{Lparen: pos, Rparen: pos, Stmts: stmts}}, false)}
+}
+
+// ownShell makes a statement one that runs its commands in a shell of ours.
+func (l *lifter) ownShell(s *syntax.Stmt, ignored bool) *syntax.Stmt {
+	stmts := []*syntax.Stmt{{Position: s.Position, Cmd: s.Cmd}}
+	if sub, ok := s.Cmd.(*syntax.Subshell); ok {
+		stmts = sub.Stmts
+	}
+	planned := &plannedShell{ignored: ignored, function: l.function, returns: holds(stmts, isForFunctions)}
+	planned.file = &syntax.File{Name: l.script.file.Name, Stmts: l.list(stmts, nil, ignored)}
+	l.script.changed = true
+	l.script.shells = append(l.script.shells, planned)
+	m := indexed(s.Position, markShell, l.script, len(l.script.shells)-1)
+	s.Cmd, s.Redirs = m.Cmd, append(s.Redirs, m.Redirs...)
+	return s
+}
+
 func (l *lifter) stmt(s *syntax.Stmt, ignored bool) {
-	if s == nil || s.Background || s.Disown || s.Coprocess {
+	if s == nil {
 		return
 	}
+	for _, r := range s.Redirs {
+		l.words(r)
+	}
+	ignored = ignored || s.Negated
 	if p := l.owned[s]; p != nil {
-		if l.ours {
-			l.lift(s, p, ignored || s.Negated)
+		l.lift(s, p)
+		return
+	}
+	if s.Background && s.Cmd != nil && holds([]*syntax.Stmt{{Position: s.Position, Cmd: s.Cmd}}, needsShell) {
+		l.ownShell(s, ignored)
+		return
+	}
+	switch cmd := s.Cmd.(type) {
+	case *syntax.Subshell:
+		// Whether a function is part of a condition is known when it runs.
+		if l.function && l.errexit || holds(cmd.Stmts, needsShell) {
+			l.ownShell(s, ignored)
+			return
+		}
+		cmd.Stmts = l.list(cmd.Stmts, nil, ignored)
+		if ignored {
+			cmd.Stmts = condition(cmd.Stmts)
 		}
 		return
+	case *syntax.DeclClause:
+		if l.declaration(s, cmd) {
+			return
+		}
 	}
-	l.command(s.Cmd, ignored || s.Negated)
-	if s.Negated && isCompound(s.Cmd) {
-		s.Cmd = &syntax.Block{Stmts: condition([]*syntax.Stmt{{Position: s.Position, Cmd: s.Cmd}})}
+	l.command(s.Cmd, ignored)
+	if s.Negated && (isCompound(s.Cmd) || l.errexit && mayBeFunction(s.Cmd)) {
+		s.Cmd = &syntax.Block{Lbrace: s.Position, Rbrace: s.Position, Stmts: condition([]*syntax.Stmt{{Position: s.Position, Cmd: s.Cmd}})}
+	}
+	if f, ok := s.Cmd.(*syntax.FuncDecl); ok && l.defines {
+		l.script.functions = append(l.script.functions, f)
+		m := indexed(s.Position, markFunction, l.script, len(l.script.functions)-1)
+		s.Cmd, s.Redirs = m.Cmd, m.Redirs
 	}
 }
 
-// element rewrites a statement that stands in no list.
-func (l *lifter) element(s *syntax.Stmt, ignored bool) *syntax.Stmt {
-	if l.ours && readsStatuses(s) && !s.Negated {
-		return &syntax.Stmt{Position: s.Position, Cmd: &syntax.Block{Stmts: l.list([]*syntax.Stmt{s}, ignored)}}
+// declaration makes a declaration that prints functions a mark, which prints what the
+// user has written. It returns false for all others.
+func (l *lifter) declaration(s *syntax.Stmt, decl *syntax.DeclClause) bool {
+	prints := slices.ContainsFunc(decl.Args, func(a *syntax.Assign) bool {
+		return a.Naked && a.Name == nil && a.Value != nil && a.Value.Lit() == "-f"
+	})
+	if !prints {
+		return false
+	}
+	m := mark(s.Position, markDeclare)
+	call := m.Cmd.(*syntax.CallExpr)
+	for _, a := range decl.Args {
+		switch {
+		case a.Value != nil && a.Name == nil:
+			call.Args = append(call.Args, a.Value)
+		case a.Naked:
+			call.Args = append(call.Args, literal(a.Name.ValuePos, a.Name.Value))
+		default:
+			return false
+		}
+	}
+	l.words(call)
+	l.script.changed = true
+	s.Cmd, s.Redirs = call, append(s.Redirs, m.Redirs...)
+	return true
+}
+
+// element rewrites a statement that stands in no list, behind before.
+func (l *lifter) element(s, before *syntax.Stmt, ignored bool) *syntax.Stmt {
+	if readsStatuses(s) && !s.Negated {
+		return &syntax.Stmt{Position: s.Position, Cmd: &syntax.Block{Lbrace: s.Position, Rbrace: s.Position, Stmts: l.list([]*syntax.Stmt{s}, before, ignored)}}
 	}
 	l.stmt(s, ignored)
 	return s
 }
 
-// command goes on into what runs in the same shell, and into subshells for what
-// they would not know of the condition that they are in.
+// command goes on into what a command holds.
 func (l *lifter) command(cmd syntax.Command, ignored bool) {
 	switch cmd := cmd.(type) {
+	case nil:
 	case *syntax.Block:
-		cmd.Stmts = l.list(cmd.Stmts, ignored)
+		cmd.Stmts = l.list(cmd.Stmts, nil, ignored)
 	case *syntax.BinaryCmd:
-		if cmd.Op == syntax.AndStmt || cmd.Op == syntax.OrStmt {
-			cmd.X = l.element(cmd.X, true)
-			cmd.Y = l.element(cmd.Y, ignored)
-		}
+		x := cmd.X
+		cmd.X = l.element(cmd.X, nil, true)
+		cmd.Y = l.element(cmd.Y, x, ignored)
 	case *syntax.IfClause:
-		cmd.Cond = l.list(cmd.Cond, true)
-		cmd.Then = l.list(cmd.Then, ignored)
-		if cmd.Else != nil {
-			l.command(cmd.Else, ignored)
-		}
+		l.conditional(cmd, nil, ignored)
 	case *syntax.WhileClause:
-		cmd.Cond = l.list(cmd.Cond, true)
-		cmd.Do = l.list(cmd.Do, ignored)
+		cond := cmd.Cond
+		cmd.Cond = l.list(cmd.Cond, nil, true)
+		cmd.Do = l.list(cmd.Do, final(cond), ignored)
 	case *syntax.ForClause:
-		cmd.Do = l.list(cmd.Do, ignored)
+		l.words(cmd.Loop)
+		cmd.Do = l.list(cmd.Do, nil, ignored)
 	case *syntax.CaseClause:
+		l.words(cmd.Word)
 		for _, item := range cmd.Items {
-			item.Stmts = l.list(item.Stmts, ignored)
+			for _, w := range item.Patterns {
+				l.words(w)
+			}
+			item.Stmts = l.list(item.Stmts, nil, ignored)
 		}
-	case *syntax.Subshell:
-		ours := l.ours
-		l.ours = false
-		cmd.Stmts = l.list(cmd.Stmts, ignored)
-		l.ours = ours
-		if ignored {
-			cmd.Stmts = condition(cmd.Stmts)
-		}
+	case *syntax.FuncDecl:
+		outer := l.function
+		l.function = true
+		l.stmt(cmd.Body, false)
+		l.function = outer
+	case *syntax.CoprocClause:
+		l.stmt(cmd.Stmt, false)
+	case *syntax.TimeClause:
+		l.stmt(cmd.Stmt, ignored)
+	default:
+		l.words(cmd)
 	}
+}
+
+// conditional rewrites an "if", or an "elif" or "else" behind before.
+func (l *lifter) conditional(cmd *syntax.IfClause, before *syntax.Stmt, ignored bool) {
+	if len(cmd.Cond) > 0 {
+		cond := cmd.Cond
+		cmd.Cond = l.list(cond, before, true)
+		before = final(cond)
+	}
+	cmd.Then = l.list(cmd.Then, before, ignored)
+	if cmd.Else != nil {
+		l.conditional(cmd.Else, before, ignored)
+	}
+}
+
+func final(stmts []*syntax.Stmt) *syntax.Stmt {
+	if len(stmts) == 0 {
+		return nil
+	}
+	return stmts[len(stmts)-1]
+}
+
+// words rewrites the substitutions in a node that is no list of statements.
+func (l *lifter) words(node syntax.Node) {
+	syntax.Walk(node, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.CmdSubst:
+			plain := l.errexit && !isSimple(n.Stmts)
+			n.Stmts = l.shell(n.Stmts)
+			if plain {
+				// bash switches it off there.
+				n.Stmts = append([]*syntax.Stmt{quietly(mark(n.Left, markPlain))}, n.Stmts...)
+			}
+			return false
+		case *syntax.ProcSubst:
+			n.Stmts = l.shell(n.Stmts)
+			return false
+		}
+		return true
+	})
 }
 
 func isCompound(cmd syntax.Command) bool {
@@ -298,61 +375,42 @@ func isCompound(cmd syntax.Command) bool {
 	return false
 }
 
-// condition returns statements on which "set -e" does not act, and which end with
-// the status of stmts. The interpreter forgets in subshells, and behind "!", that
-// they are part of a condition; a list of || makes them one.
-func condition(stmts []*syntax.Stmt) []*syntax.Stmt {
-	pos := stmts[0].Position
-	return []*syntax.Stmt{{Position: pos, Cmd: &syntax.BinaryCmd{
-		OpPos: pos,
-		Op:    syntax.OrStmt,
-		X:     &syntax.Stmt{Position: pos, Cmd: &syntax.Block{Stmts: stmts}},
-		Y:     quietly(mark(pos, markStatus)),
-	}}}
+// isSimple reports whether a list is nothing, or one command that "set -e" cannot end
+// before its end.
+func isSimple(stmts []*syntax.Stmt) bool {
+	if len(stmts) != 1 {
+		return len(stmts) == 0
+	}
+	call, ok := stmts[0].Cmd.(*syntax.CallExpr)
+	if !ok || len(call.Args) == 0 {
+		return ok || stmts[0].Cmd == nil
+	}
+	name := call.Args[0].Lit()
+	return interp.IsBuiltin(name) && !runsText(name) || strings.ContainsAny(name, "@/")
 }
 
-// quietly returns a statement that ends with the status of a mark. In a list of
-// && neither "set -e" nor a trap acts on that.
-func quietly(m *syntax.Stmt) *syntax.Stmt {
-	return &syntax.Stmt{Position: m.Position, Cmd: &syntax.BinaryCmd{
-		OpPos: m.Position, Op: syntax.AndStmt, X: m, Y: mark(m.Position, markStatus),
-	}}
+// mayBeFunction reports whether a command may be the call of a function.
+func mayBeFunction(cmd syntax.Command) bool {
+	call, ok := cmd.(*syntax.CallExpr)
+	if !ok || len(call.Args) == 0 {
+		return false
+	}
+	name := call.Args[0].Lit()
+	return name != "" && !interp.IsBuiltin(name) && !strings.ContainsAny(name, "@/")
 }
 
 // lift replaces the pipeline of s by its mark. Its stages are rewritten in turn,
 // as scripts of their own.
-func (l *lifter) lift(s *syntax.Stmt, p *plannedPipeline, ignored bool) {
+func (l *lifter) lift(s *syntax.Stmt, p *plannedPipeline) {
 	for _, ps := range p.stages {
 		stmt := l.copies[ps.Stmt]
-		l.command(stmt.Cmd, ignored)
-		stmts := []*syntax.Stmt{stmt}
-		if ignored {
-			stmts = condition(stmts)
-		}
-		ps.file = &syntax.File{Name: l.plan.file.Name, Stmts: stmts}
+		l.stmt(stmt, false)
+		ps.file = &syntax.File{Name: l.script.file.Name, Stmts: []*syntax.Stmt{stmt}}
 	}
-	m := mark(s.Position, markPipeline, strconv.Itoa(len(l.plan.pipelines)))
+	l.script.changed = true
+	l.script.pipelines = append(l.script.pipelines, p)
+	m := indexed(s.Position, markPipeline, l.script, len(l.script.pipelines)-1)
 	s.Cmd, s.Redirs = m.Cmd, m.Redirs
-	l.plan.pipelines = append(l.plan.pipelines, p)
-}
-
-// mark returns a statement that calls one of our own commands. Its stderr is the
-// veil, so that "set -x" does not show it.
-func mark(pos syntax.Pos, words ...string) *syntax.Stmt {
-	call := &syntax.CallExpr{}
-	for _, w := range words {
-		call.Args = append(call.Args, quoted(pos, w))
-	}
-	return &syntax.Stmt{Position: pos, Cmd: call, Redirs: []*syntax.Redirect{{
-		OpPos: pos,
-		Op:    syntax.RdrOut,
-		N:     &syntax.Lit{ValuePos: pos, ValueEnd: pos, Value: "2"},
-		Word:  quoted(pos, markVeil),
-	}}}
-}
-
-func quoted(pos syntax.Pos, value string) *syntax.Word {
-	return &syntax.Word{Parts: []syntax.WordPart{&syntax.SglQuoted{Left: pos, Right: pos, Value: value}}}
 }
 
 // quoteAddress quotes what is written of an address that begins with an IPv6

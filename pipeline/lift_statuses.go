@@ -24,12 +24,16 @@ func (l *lifter) freshStatuses(pos syntax.Pos, before *syntax.Stmt) *syntax.Stmt
 			}
 		}
 	}
+	l.script.changed = true
 	return quietly(mark(pos, markStatuses, state))
 }
 
 // readsStatuses reports whether a statement reads PIPESTATUS before anything in it
 // has run.
 func readsStatuses(s *syntax.Stmt) bool {
+	if s.Background {
+		return names(s)
+	}
 	for _, r := range s.Redirs {
 		if names(r) {
 			return true
@@ -43,9 +47,7 @@ func readsStatuses(s *syntax.Stmt) bool {
 	case *syntax.CaseClause:
 		return names(cmd.Word)
 	case *syntax.BinaryCmd:
-		if cmd.Op == syntax.Pipe || cmd.Op == syntax.PipeAll {
-			return readsStatuses(cmd.X) || readsStatuses(cmd.Y)
-		}
+		return (cmd.Op == syntax.Pipe || cmd.Op == syntax.PipeAll) && names(cmd)
 	}
 	return false
 }

@@ -37,7 +37,7 @@ func (x *execution) runLocal(ctx context.Context, sh *shell, hc interp.HandlerCo
 		Stdin: hc.Stdin, Stdout: out.stdout, Stderr: out.stderr,
 	}
 	var p *process
-	outlives := x.plan.alone[hc.Pos] && len(out.captures) == 0
+	outlives := x.plan.outlives(hc.Pos) && len(out.captures) == 0
 	v := x.victimOf(sh, hc, args)
 	ok, err := x.hunter.begin(v, func() (lethal, error) {
 		defer sh.stage.keepEnds()()
@@ -213,7 +213,7 @@ func (o *outputs) wait(ctx context.Context) error {
 }
 
 // same reports whether two writers are one.
-func same(a, b io.Writer) bool {
+func same(a, b any) bool {
 	defer func() { _ = recover() }() // of types that cannot be compared
 	return a == b
 }

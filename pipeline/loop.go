@@ -11,9 +11,9 @@ import (
 // has 0 for all. Each keeps the status in a variable of the shell that it runs in,
 // so that loops in subshells do not meet. A function that calls itself in the
 // condition of its own loop spoils it.
-func looped(file *syntax.File) {
+func looped(sc *script) {
 	var loops []*syntax.Stmt
-	syntax.Walk(file, func(n syntax.Node) bool {
+	syntax.Walk(sc.file, func(n syntax.Node) bool {
 		if s, ok := n.(*syntax.Stmt); ok {
 			if _, ok := s.Cmd.(*syntax.WhileClause); ok {
 				loops = append(loops, s)
@@ -23,7 +23,7 @@ func looped(file *syntax.File) {
 	})
 	for i, s := range loops {
 		clause := s.Cmd.(*syntax.WhileClause)
-		pos, name := s.Position, "_rpipe_loop"+strconv.Itoa(i+1)
+		pos, name := s.Position, loopName(sc.id, i+1)
 		keep := func(status syntax.WordPart) *syntax.Stmt {
 			return quietly(withWord(mark(pos, markStatus), &syntax.ArithmExp{
 				Left: pos, Right: pos,
@@ -37,7 +37,8 @@ func looped(file *syntax.File) {
 		// "break" and "continue" give 0, so each run begins with it.
 		body := append([]*syntax.Stmt{keep(none)}, clause.Do...)
 		clause.Do = append(body, keep(expansion(pos, "?")))
-		s.Cmd = &syntax.Block{Stmts: []*syntax.Stmt{
+		sc.changed = true
+		s.Cmd = &syntax.Block{Lbrace: pos, Rbrace: pos, Stmts: []*syntax.Stmt{
 			keep(none),
 			{Position: pos, Cmd: clause},
 			withWord(mark(pos, markLoop), expansion(pos, name)),
@@ -45,21 +46,11 @@ func looped(file *syntax.File) {
 	}
 }
 
-// withWord adds a word to a mark.
-func withWord(m *syntax.Stmt, part syntax.WordPart) *syntax.Stmt {
-	call := m.Cmd.(*syntax.CallExpr)
-	call.Args = append(call.Args, &syntax.Word{Parts: []syntax.WordPart{part}})
-	return m
-}
-
-func literal(pos syntax.Pos, value string) *syntax.Word {
-	return &syntax.Word{Parts: []syntax.WordPart{&syntax.Lit{ValuePos: pos, ValueEnd: pos, Value: value}}}
-}
-
-// expansion returns "$name".
-func expansion(pos syntax.Pos, name string) *syntax.ParamExp {
-	return &syntax.ParamExp{
-		Dollar: pos, Short: true,
-		Param: &syntax.Lit{ValuePos: pos, ValueEnd: pos, Value: name},
+// loopName returns the name of the variable of a loop.
+func loopName(script, loop int) string {
+	name := "_rpipe_loop"
+	if script > 0 {
+		name += strconv.Itoa(script) + "_"
 	}
+	return name + strconv.Itoa(loop)
 }

@@ -17,11 +17,7 @@ import (
 func (x *execution) lose(sh *shell, hc interp.HandlerContext, lost *verdict) {
 	at := x.plan.place(hc.Pos)
 	stages := x.spread(lost, func(sp *spread) {
-		sp.output(sh.stage, hc.Stdout)
-		if sh.stage != nil && !at.tested && x.substitutes(hc.Stdout) {
-			// Whatever its shell makes of it is a part too.
-			sp.output(sh.stage, sh.stage.stdout)
-		}
+		sp.result(sh.stage, hc.Stdout, at)
 	})
 	if len(stages) == 0 && !at.tested {
 		x.stick(lost)
@@ -39,7 +35,7 @@ func (x *execution) cutOff(sh *shell, hc interp.HandlerContext, lost *verdict) {
 func (x *execution) stick(v *verdict) { x.hidden.CompareAndSwap(nil, v) }
 
 // substitutes reports whether an output is that of $( ) or <( ).
-func (x *execution) substitutes(stdout io.Writer) bool {
+func (x *execution) substitutes(stdout any) bool {
 	if f, ok := stdout.(*os.File); ok {
 		return f != nil && x.fifos.holds(f.Name())
 	}
@@ -107,6 +103,21 @@ func (sp *spread) output(s *stageRun, stream any) {
 	}
 }
 
+// result is output for something that stands at a place. Where the shell of a stage
+// puts a part that nobody looks at into words, whatever it makes of them is a part too.
+func (sp *spread) result(s *stageRun, stream any, at place) {
+	sp.output(s, stream)
+	if at.tested || !sp.x.substitutes(stream) {
+		return
+	}
+	for s != nil && same(s.stdout, stream) {
+		s = s.parent // its pipeline is what stands in the words
+	}
+	if s != nil {
+		sp.result(s, s.stdout, s.plan.place)
+	}
+}
+
 // stage says that the output of a stage is a part.
 func (sp *spread) stage(s *stageRun) {
 	if s.killed() {
@@ -119,7 +130,7 @@ func (sp *spread) stage(s *stageRun) {
 		t.doomed = true
 	}
 	if !after[len(after)-1].plan.redirected {
-		sp.output(s.parent, s.pipeline.stdout)
+		sp.result(s.parent, s.pipeline.stdout, s.plan.place)
 	}
 }
 

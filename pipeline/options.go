@@ -54,8 +54,8 @@ type Options struct {
 	// DefaultGrace.
 	Grace time.Duration
 
-	// StageDone is called for every stage of a pipeline that this package runs
-	// itself, and for every remote stage, when it has ended; nil is no call.
+	// StageDone is called for every stage of a pipeline of two or more, and for
+	// every remote stage, when it has ended; nil is no call.
 	// Diagnose is called for a failure that the user must be told now, when it
 	// is known; nil writes it to Stderr with its hint. Calls of both are never
 	// made at the same time, and are made while stages run: they must not block.
@@ -67,12 +67,12 @@ type Options struct {
 type StageReport struct {
 	// Pipeline is the number of the pipeline in the program's Pipelines, from
 	// 1, and Stage that of the stage in it; both are 0 for a command that is
-	// not in the script's text (from eval, or source).
+	// not in the script's text (from eval, source or a trap).
 	Pipeline, Stage int
 
-	Text          string // the stage as written, shortened; "" outside of the script's text
+	Text          string // the stage as written, shortened; may be "" where Pipeline is 0
 	Host, Program string // empty for a local stage
-	Line, Column  int    // of its name, from 1; as the text of eval has it where Pipeline is 0
+	Line, Column  int    // of its name, from 1; near where the text of eval has it where Pipeline is 0
 
 	// Status is what PIPESTATUS holds for the stage. A stage that was not
 	// started because another one of its pipeline was refused has Ran false

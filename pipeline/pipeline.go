@@ -97,7 +97,7 @@ func (p *pipelineRun) prepare(ctx context.Context, sh *shell, hc interp.HandlerC
 // gather gives the stage at i its place in a gathering: a new one where no stage
 // before it may be one chain with it.
 func (p *pipelineRun) gather(i int, t *ticket) {
-	for _, c := range p.plan.chains {
+	for _, c := range p.plan.source.Chains {
 		if c.First <= i && i <= c.Last {
 			t.position = i - c.First
 			if i == c.First {

@@ -59,9 +59,6 @@ func usageNow() usage {
 	return now
 }
 
-// canPoll tells that noReader knows.
-const canPoll = true
-
 // noReader reports whether nobody will read what is written to a file, without
 // waiting.
 func noReader(f *os.File) bool {

@@ -9,9 +9,6 @@ import (
 // readerGone returns false: a write to a pipe that nobody reads is not noticed.
 func readerGone(context.Context, *os.File) bool { return false }
 
-// canPoll tells that noReader does not know.
-const canPoll = false
-
 // noReader returns false.
 func noReader(*os.File) bool { return false }
 

@@ -65,7 +65,7 @@ func (x *execution) runRemote(ctx context.Context, sh *shell, hc interp.HandlerC
 	r := &remoteRun{x: x, sh: sh, hc: hc, begun: time.Now()}
 	// Commands of the script's text are known by their place; others, from
 	// eval or source, are not.
-	r.plan = x.plan.stages[hc.Pos]
+	r.plan = x.plan.stage(hc.Pos)
 	status, v := r.run(ctx, args)
 	if sh.stage.runs(hc.Pos) {
 		sh.stage.remote = &r.result // its stage reports

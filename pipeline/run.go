@@ -59,7 +59,7 @@ func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 	}
 	late := x.lateness(scriptCtx)
 	defer late.stop()
-	err = late.await(func() error { return runGuarded(scriptCtx, sh, x.plan.file) })
+	err = late.await(func() error { return runGuarded(scriptCtx, sh, x.plan.main.file) })
 	cause := context.Cause(ctx)
 	runsStill := err == errGivenUp
 	awaitJobs := func() error {
@@ -112,6 +112,8 @@ type execution struct {
 	openFile interp.OpenHandlerFunc
 	hunter   hunter
 	times    stopwatch
+	statuses freshness
+	sources  sources
 	hidden   atomic.Pointer[verdict] // the failure that nobody looked at, if there was one
 
 	commands  gate           // the exec handlers under way

@@ -8,18 +8,15 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// A shell is an interpreter that this package made: the one of the script, or
-// the one of a stage. It travels in the context of everything that runs in it,
-// also of the subshells that the interpreter makes for itself.
+// A shell is an interpreter that this package made: the one of the script, the one
+// of a stage, or the one of a list. It travels in the context of everything that runs
+// in it, also of the shells that the interpreter makes for itself.
 type shell struct {
 	runner *interp.Runner
 	stage  *stageRun // nil for the shell of the script
 
 	at   atomic.Uint64           // line and column of the latest command, for reports of bugs
 	last atomic.Pointer[verdict] // the latest failure that was ours
-
-	commands atomic.Int64 // how many were called
-	fresh    atomic.Int64 // what that was when PIPESTATUS was set
 }
 
 type shellKey struct{}
@@ -31,6 +28,22 @@ func withShell(ctx context.Context, sh *shell) context.Context {
 // shellOf returns the shell that a handler's context belongs to.
 func shellOf(ctx context.Context) *shell {
 	return ctx.Value(shellKey{}).(*shell)
+}
+
+// inside returns the shell for what is run in r, which is the one of sh, or one that
+// the interpreter has made in it.
+func (sh *shell) inside(r *interp.Runner) *shell {
+	if r == sh.runner {
+		return sh
+	}
+	return &shell{runner: r, stage: sh.stage}
+}
+
+// takeOver makes the latest failure of a shell inside of sh that of sh.
+func (sh *shell) takeOver(inner *shell) {
+	if v := inner.last.Load(); v != nil {
+		sh.last.Store(v)
+	}
 }
 
 // failed makes v the latest failure of the shell and returns it.

@@ -72,9 +72,10 @@ func decide(stages []*stageRun, pipefail bool) int {
 }
 
 // option asks the shell of hc whether an option is on. It leaves a status behind in
-// it, which an exec handler that then returns nil must remove by another "eval". "set -e" does not act on the question.
+// it, which an exec handler that then returns nil must remove by another "eval". "set
+// -e" does not act on the question.
 func option(ctx context.Context, hc interp.HandlerContext, name string) bool {
-	return hc.Builtin(internal(ctx), []string{"eval", "! [[ -o " + name + " ]]"}) != nil
+	return hc.Builtin(internal(context.WithoutCancel(ctx)), []string{"eval", "! [[ -o " + name + " ]]"}) != nil
 }
 
 // setStatuses sets PIPESTATUS in the shell of hc. A declaration is not traced.
@@ -85,6 +86,5 @@ func (sh *shell) setStatuses(ctx context.Context, hc interp.HandlerContext, stat
 	}
 	assign := fmt.Sprintf("declare -g -a PIPESTATUS=(%s); :", strings.Join(words, " "))
 	// It fails only where the script made PIPESTATUS read-only.
-	_ = hc.Builtin(internal(ctx), []string{"eval", assign})
-	sh.fresh.Store(sh.commands.Load())
+	_ = hc.Builtin(internal(context.WithoutCancel(ctx)), []string{"eval", assign})
 }

@@ -21,9 +21,9 @@ const (
 
 // timed replaces every "time" in a tree: the interpreter's own writes to stdout,
 // in between the data.
-func timed(file *syntax.File) {
+func timed(sc *script) {
 	number := 0
-	syntax.Walk(file, func(n syntax.Node) bool {
+	syntax.Walk(sc.file, func(n syntax.Node) bool {
 		s, ok := n.(*syntax.Stmt)
 		if !ok {
 			return true
@@ -33,7 +33,7 @@ func timed(file *syntax.File) {
 			return true
 		}
 		number++
-		id, end := strconv.Itoa(number), timeEnds
+		id, end := strconv.Itoa(sc.id)+"."+strconv.Itoa(number), timeEnds
 		if clause.PosixFormat {
 			end = timeEndsPlain
 		}
@@ -42,7 +42,8 @@ func timed(file *syntax.File) {
 			stmts = append(stmts, clause.Stmt)
 		}
 		stmts = append(stmts, quietly(mark(s.Position, markTime, end, id)))
-		s.Cmd = &syntax.Block{Stmts: stmts}
+		sc.changed = true
+		s.Cmd = &syntax.Block{Lbrace: s.Position, Rbrace: s.Position, Stmts: stmts}
 		return true
 	})
 }
