@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"context"
+	"flag"
 	"net"
 	"runtime"
 	"strings"
@@ -14,7 +15,11 @@ import (
 	"rpipe/remote"
 	"rpipe/remote/identity"
 	"rpipe/remote/serve"
+	"rpipe/remote/serve/reaper"
 )
+
+// children runs all tests as on systems that have no reapers.
+var children = flag.Bool("children", false, "run programs as children of the daemon")
 
 // host is a daemon on loopback and a Dialer that may use it.
 type host struct {
@@ -66,6 +71,11 @@ func newHost(t testing.TB, adjust ...func(*serve.Server)) *host {
 		address:  ln.Addr().String(),
 		accepted: new(atomic.Int64),
 	}
+	var reapers *reaper.Pool
+	if !*children {
+		reapers = reaper.NewPool(reaper.Options{})
+	}
+	h.Reapers = reapers
 	for _, f := range adjust {
 		f(h.Server)
 	}
@@ -75,6 +85,7 @@ func newHost(t testing.TB, adjust ...func(*serve.Server)) *host {
 	t.Cleanup(func() {
 		h.dialer.Close()
 		h.Close()
+		reapers.Close()
 		if err := <-served; err != serve.ErrServerClosed {
 			t.Errorf("Serve returned %v, want ErrServerClosed", err)
 		}

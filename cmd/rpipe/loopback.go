@@ -12,6 +12,7 @@ import (
 	"rpipe/remote"
 	"rpipe/remote/identity"
 	"rpipe/remote/serve"
+	"rpipe/remote/serve/reaper"
 )
 
 // loopback plays hosts: each name that is dialled gets a daemon of its own, on a
@@ -20,6 +21,7 @@ type loopback struct {
 	key     *identity.Key // of every daemon
 	caller  *identity.Key
 	callers *identity.AuthorizedKeys
+	reapers *reaper.Pool // of every daemon
 
 	mu      sync.Mutex
 	daemons map[string]*daemon // by host; nil after close
@@ -45,7 +47,13 @@ func newLoopback() (*loopback, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loopback{key: key, caller: caller, callers: callers, daemons: make(map[string]*daemon)}, nil
+	return &loopback{
+		key:     key,
+		caller:  caller,
+		callers: callers,
+		reapers: reaper.NewPool(reaper.Options{}),
+		daemons: make(map[string]*daemon),
+	}, nil
 }
 
 // dialer makes connections to the daemons, whatever the host and the port.
@@ -90,7 +98,7 @@ func (l *loopback) daemon(host string) (*daemon, error) {
 		return nil, err
 	}
 	d := &daemon{
-		server:  &serve.Server{Key: l.key, Callers: l.callers, Programs: serve.AnyProgram{}},
+		server:  &serve.Server{Key: l.key, Callers: l.callers, Programs: serve.AnyProgram{}, Reapers: l.reapers},
 		address: ln.Addr().String(),
 		served:  make(chan struct{}),
 	}
@@ -112,6 +120,7 @@ func (l *loopback) close() {
 		d.server.Close()
 		<-d.served
 	}
+	l.reapers.Close()
 	l.key.Close()
 	l.caller.Close()
 }

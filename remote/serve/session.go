@@ -52,11 +52,11 @@ func newSession(c *conn, o wire.Open) (s *session, index int, err error) {
 		c.server.release()
 		return nil, 0, fmt.Errorf("this host has no folder to run it in: %w", err)
 	}
-	g, err := newGroup(commands, folder)
+	g, err := newGroup(commands, folder, c.server.Reapers)
 	if err != nil {
 		os.Remove(folder)
 		c.server.release()
-		return nil, 0, fmt.Errorf("this host has no pipe left: %w", err)
+		return nil, 0, fmt.Errorf("this host cannot run it now: %w", err)
 	}
 	return &session{
 		conn:    c,
@@ -68,9 +68,8 @@ func newSession(c *conn, o wire.Open) (s *session, index int, err error) {
 
 // close gives everything back, after run.
 func (s *session) close() {
-	if err := s.group.close(); err != nil {
-		s.conn.log.Warn("cannot remove a session's folder", "error", err)
-	}
+	s.group.close()
+	s.conn.server.folders.remove(s.group.folder, s.conn.log)
 	s.conn.server.release()
 }
 
@@ -123,7 +122,10 @@ func (s *session) run() ([]wire.End, error) {
 
 	s.group.awaitExits()
 	output.Wait()
-	ends := s.group.end()
+	ends, err := s.group.end()
+	if err != nil {
+		s.conn.wire.Drop() // how they ended is not known
+	}
 	s.streams.Input.Stop() // whoever may still hold the pipe
 	s.group.closeStdin()
 	input.Wait()
@@ -134,7 +136,10 @@ func (s *session) run() ([]wire.End, error) {
 
 	ends[0].In = s.streams.Input.Received()
 	ends[len(ends)-1].Out = s.streams.Output.Sent()
-	return ends, s.conn.wire.Err()
+	if err == nil {
+		err = s.conn.wire.Err()
+	}
+	return ends, err
 }
 
 // copyIn feeds the first program. Its input ends only where the caller said so:
