@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+
+	"rpipe/remote/serve"
 )
 
 // BenchmarkSessionStart is the time from nothing to the end of a program that
@@ -17,22 +19,30 @@ func BenchmarkSessionStart(b *testing.B) {
 			}
 		}
 	})
-	h := newHost(b)
-	b.Run("new connection", func(b *testing.B) {
-		for b.Loop() {
-			if err := h.command(b, "true").Run(); err != nil {
-				b.Fatal(err)
+	for _, parent := range []struct {
+		name   string
+		adjust func(*serve.Server)
+	}{
+		{"", func(*serve.Server) {}},
+		{", no reaper", func(s *serve.Server) { s.Reapers = nil }},
+	} {
+		h := newHost(b, parent.adjust)
+		b.Run("new connection"+parent.name, func(b *testing.B) {
+			for b.Loop() {
+				if err := h.command(b, "true").Run(); err != nil {
+					b.Fatal(err)
+				}
+				h.dialer.Close() // the idle connection; it dials again
 			}
-			h.dialer.Close() // the idle connection; it dials again
-		}
-	})
-	b.Run("same connection", func(b *testing.B) {
-		for b.Loop() {
-			if err := h.command(b, "true").Run(); err != nil {
-				b.Fatal(err)
+		})
+		b.Run("same connection"+parent.name, func(b *testing.B) {
+			for b.Loop() {
+				if err := h.command(b, "true").Run(); err != nil {
+					b.Fatal(err)
+				}
 			}
-		}
-	})
+		})
+	}
 }
 
 // BenchmarkGigabyte sends 1 GB through cat | cat, and through a local cat into a

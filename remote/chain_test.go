@@ -21,6 +21,7 @@ import (
 	"rpipe/remote"
 	"rpipe/remote/identity"
 	"rpipe/remote/serve"
+	"rpipe/remote/serve/reaper"
 	"rpipe/remote/wire"
 )
 
@@ -110,7 +111,7 @@ func (m *meter) cut() {
 // newHosts starts daemons that may hop to each other, unless relay is set.
 func newHosts(t testing.TB, relay bool, names ...string) *hosts {
 	t.Helper()
-	before := runtime.NumGoroutine()
+	before := goroutines()
 	client := generate(t)
 	callers, err := identity.NewAuthorizedKeys(map[string]ssh.PublicKey{"tester": client.PublicKey()})
 	if err != nil {
@@ -120,10 +121,14 @@ func newHosts(t testing.TB, relay bool, names ...string) *hosts {
 	known, listed := make(map[string]ssh.PublicKey), make(peers)
 	addresses := make(map[string]string)
 	var serving sync.WaitGroup
+	var reapers *reaper.Pool
+	if !*children {
+		reapers = reaper.NewPool(reaper.Options{})
+	}
 	for _, name := range names {
 		ln := listen(t)
 		d := &daemon{
-			Server:  &serve.Server{Key: generate(t), Callers: callers, Programs: serve.AnyProgram{}},
+			Server:  &serve.Server{Key: generate(t), Callers: callers, Programs: serve.AnyProgram{}, Reapers: reapers},
 			address: ln.Addr().String(),
 		}
 		if !relay {
@@ -150,6 +155,7 @@ func newHosts(t testing.TB, relay bool, names ...string) *hosts {
 			d.Close()
 		}
 		serving.Wait()
+		reapers.Close()
 		for _, d := range h.daemons {
 			d.meter.Close()
 			d.meter.cut()

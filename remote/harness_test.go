@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"context"
+	"flag"
 	"net"
 	"runtime"
 	"strings"
@@ -14,7 +15,11 @@ import (
 	"rpipe/remote"
 	"rpipe/remote/identity"
 	"rpipe/remote/serve"
+	"rpipe/remote/serve/reaper"
 )
+
+// children runs all tests as on systems that have no reapers.
+var children = flag.Bool("children", false, "run programs as children of the daemon")
 
 // host is a daemon on loopback and a Dialer that may use it.
 type host struct {
@@ -51,7 +56,7 @@ func generate(t testing.TB) *identity.Key {
 // with the test, when nothing may be left of it.
 func newHost(t testing.TB, adjust ...func(*serve.Server)) *host {
 	t.Helper()
-	before := runtime.NumGoroutine()
+	before := goroutines()
 	hostKey, clientKey := generate(t), generate(t)
 	callers, err := identity.NewAuthorizedKeys(map[string]ssh.PublicKey{"tester": clientKey.PublicKey()})
 	if err != nil {
@@ -66,6 +71,11 @@ func newHost(t testing.TB, adjust ...func(*serve.Server)) *host {
 		address:  ln.Addr().String(),
 		accepted: new(atomic.Int64),
 	}
+	var reapers *reaper.Pool
+	if !*children {
+		reapers = reaper.NewPool(reaper.Options{})
+	}
+	h.Reapers = reapers
 	for _, f := range adjust {
 		f(h.Server)
 	}
@@ -75,6 +85,7 @@ func newHost(t testing.TB, adjust ...func(*serve.Server)) *host {
 	t.Cleanup(func() {
 		h.dialer.Close()
 		h.Close()
+		reapers.Close()
 		if err := <-served; err != serve.ErrServerClosed {
 			t.Errorf("Serve returned %v, want ErrServerClosed", err)
 		}
@@ -92,19 +103,32 @@ func trust(t testing.TB, address string, key *identity.Key) *identity.KnownHosts
 	return hosts
 }
 
+// goroutines counts those of this process, but for those of a reaper.Pool, whose Close
+// waits for them: another host's may have made more meanwhile.
+func goroutines() int {
+	buf := make([]byte, 4<<20)
+	n := 0
+	for _, stack := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if !strings.Contains(stack, "serve/reaper.(*Pool)") {
+			n++
+		}
+	}
+	return n
+}
+
 // checkNoneLeft fails if there are more goroutines than before once those that
 // are about to end have done so.
 func checkNoneLeft(t testing.TB, before int) {
 	t.Helper()
 	for range 200 {
-		if runtime.NumGoroutine() <= before {
+		if goroutines() <= before {
 			return
 		}
 		runtime.Gosched()
 		time.Sleep(5 * time.Millisecond)
 	}
 	buf := make([]byte, 1<<20)
-	t.Errorf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), buf[:runtime.Stack(buf, true)])
+	t.Errorf("%d goroutines before, %d after:\n%s", before, goroutines(), buf[:runtime.Stack(buf, true)])
 }
 
 // command returns a Cmd on the host. The context ends with the test; a test that

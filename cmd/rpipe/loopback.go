@@ -13,6 +13,7 @@ import (
 	"rpipe/remote"
 	"rpipe/remote/identity"
 	"rpipe/remote/serve"
+	"rpipe/remote/serve/reaper"
 )
 
 // loopback plays hosts: each name that is dialled gets a daemon of its own, on a
@@ -21,6 +22,7 @@ import (
 type loopback struct {
 	caller  *identity.Key
 	callers *identity.AuthorizedKeys
+	reapers *reaper.Pool // of every daemon
 
 	mu      sync.Mutex
 	daemons map[string]*daemon // by host; nil after close
@@ -43,7 +45,12 @@ func newLoopback() (*loopback, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loopback{caller: caller, callers: callers, daemons: make(map[string]*daemon)}, nil
+	return &loopback{
+		caller:  caller,
+		callers: callers,
+		reapers: reaper.NewPool(reaper.Options{}),
+		daemons: make(map[string]*daemon),
+	}, nil
 }
 
 // dialer makes connections to the daemons, whatever the host and the port.
@@ -114,7 +121,7 @@ func (l *loopback) daemon(host string) (*daemon, error) {
 	}
 	d := &daemon{
 		key:     key,
-		server:  &serve.Server{Key: key, Callers: l.callers, Programs: serve.AnyProgram{}, Hops: l},
+		server:  &serve.Server{Key: key, Callers: l.callers, Programs: serve.AnyProgram{}, Hops: l, Reapers: l.reapers},
 		address: ln.Addr().String(),
 		served:  make(chan struct{}),
 	}
@@ -137,5 +144,6 @@ func (l *loopback) close() {
 		<-d.served
 		d.key.Close()
 	}
+	l.reapers.Close()
 	l.caller.Close()
 }

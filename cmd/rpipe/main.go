@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"rpipe/cmd/internal/commandline"
+	"rpipe/remote/serve/reaper"
 )
 
 const description = `Runs a shell script whose commands may be on other hosts:
@@ -46,7 +47,12 @@ type grammar struct {
 	Version kong.VersionFlag `help:"Print the version."`
 }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	if reaper.Asked() {
+		os.Exit(reaper.Main())
+	}
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
 
 // run does what the arguments say and returns the exit status.
 func run(args []string, stdin, stdout, stderr *os.File) int {

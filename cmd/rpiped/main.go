@@ -10,6 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"rpipe/cmd/internal/commandline"
+	"rpipe/remote/serve/reaper"
 )
 
 const description = `Lets authorised callers run named programs on this host, and nothing else.
@@ -28,7 +29,12 @@ type grammar struct {
 	Version kong.VersionFlag `help:"Print the version."`
 }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	if reaper.Asked() {
+		os.Exit(reaper.Main())
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // run does what the arguments say and returns the exit status: 0, 1 where that
 // failed, 2 for arguments that make no sense.

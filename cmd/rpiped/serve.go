@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rpipe/remote/serve"
+	"rpipe/remote/serve/reaper"
 )
 
 // serveCommand serves until it is told to stop.
@@ -48,6 +49,8 @@ func (c *serveCommand) Run(o *output, file configFile) error {
 	if err != nil {
 		return err
 	}
+	reapers := reaper.NewPool(reaper.Options{Alone: true})
+	defer reapers.Close()
 	server := &serve.Server{
 		Key:         key,
 		Callers:     rules,
@@ -56,6 +59,7 @@ func (c *serveCommand) Run(o *output, file configFile) error {
 		Log:         c.logger(o.stderr),
 		MaxSessions: config.MaxSessions,
 		DeadTimeout: config.DeadTimeout,
+		Reapers:     reapers,
 	}
 	// Before the first line of the log, which tells a supervisor that it may
 	// send signals.

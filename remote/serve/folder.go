@@ -1,20 +1,27 @@
 package serve
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // folderPrefix begins the names of daemons' folders.
 const folderPrefix = "rpiped-"
 
+// maxRemovers bounds the folders that are removed in the background at a time.
+const maxRemovers = 4
+
 // sessionFolders is where the private folders of a server's sessions are: one
 // folder below the system's folder for temporary files, locked while the server
 // lives, so that the next one can tell what a killed one has left and remove it.
 type sessionFolders struct {
-	base string
-	lock *os.File
+	base     string
+	lock     *os.File
+	removers chan struct{} // has room for those that there may be
+	removing sync.WaitGroup
 }
 
 // newSessionFolders makes the folder, and removes those of servers of the same
@@ -38,14 +45,35 @@ func newSessionFolders() (*sessionFolders, error) {
 		lock.Close()
 		return nil, err
 	}
-	return &sessionFolders{base, lock}, nil
+	return &sessionFolders{base: base, lock: lock, removers: make(chan struct{}, maxRemovers)}, nil
 }
 
 // new makes the folder of a session.
 func (f *sessionFolders) new() (string, error) { return os.MkdirTemp(f.base, "session-") }
 
+// remove removes the folder of a session that has ended, and what is in it. It
+// leaves the work to the background, where there is not too much of it already:
+// a file system takes its time. Failures are logged.
+func (f *sessionFolders) remove(folder string, log *slog.Logger) {
+	remove := func() {
+		if err := os.RemoveAll(folder); err != nil {
+			log.Warn("cannot remove a session's folder", "error", err)
+		}
+	}
+	select {
+	case f.removers <- struct{}{}:
+		f.removing.Go(func() {
+			remove()
+			<-f.removers
+		})
+	default:
+		remove()
+	}
+}
+
 // close removes everything. No session may be under way.
 func (f *sessionFolders) close() error {
+	f.removing.Wait()
 	err := os.RemoveAll(f.base)
 	f.lock.Close()
 	return err

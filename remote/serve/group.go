@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
 
 	"rpipe/remote/pollfd"
+	"rpipe/remote/serve/reaper"
 	"rpipe/remote/wire"
 )
 
@@ -23,11 +22,48 @@ type command struct {
 	environ []string
 }
 
+// launch is what a group needs to run: its programs, where, and the files of all of
+// them together. input is the end of stdin's pipe that is written to. The files
+// stay the group's.
+type launch struct {
+	commands              []command
+	folder                string
+	stdin, stdout, stderr *os.File
+	input                 *os.File
+}
+
+// launcher starts the programs of one group, joined by pipes and as one process
+// group, and kills what they leave behind. Its start, awaitExits, end and close are
+// called one after another, its other methods at any time.
+type launcher interface {
+	// start returns for each program nil, or why it could not be started: then
+	// the others run. The last result is why nothing runs.
+	start(launch) ([]error, error)
+	// signal sends a signal to the process group, by its name without SIG. It does
+	// nothing for a name that this system does not have.
+	signal(name string)
+	// kill kills all, and keeps others from starting. It does not wait.
+	kill()
+	// closeInput lets go of the launch's input, if that was duplicated.
+	closeInput()
+	// awaitExits returns when every program has exited, or lost is true.
+	awaitExits()
+	// end kills what is left, and sets for each program that was started how it
+	// ended. An error says that this is not known; nothing is left all the same.
+	end(ends []wire.End) error
+	// lost reports whether programs may have been killed since whoever looks after
+	// them has died. It is exact at the end of their output.
+	lost() bool
+	// close frees it. It kills what was not ended.
+	close()
+}
+
 // group is the processes of a session: programs joined by pipes, in one process
 // group and one private folder.
 type group struct {
 	commands []command
 	folder   string
+	launcher launcher
 	waker    *pollfd.Waker // for waits on stdin
 
 	// Our ends of the pipes, from start on. stdin is closed with closeStdin,
@@ -35,106 +71,87 @@ type group struct {
 	stdin          *os.File
 	stdout, stderr *outputPipe
 
-	processes []process // by command
-	ends      []wire.End
+	ends []wire.End // by command
 
 	mu      sync.Mutex
-	id      int // of the process group; 0 before the first process and after the last
+	running bool // all were started
 	pending []string
-	killed  bool
 }
 
-// process is a program that was started, or could not be: then cmd is nil.
-type process struct {
-	cmd    *exec.Cmd
-	notice exitNotice
-}
-
-// newGroup takes a folder over. Nothing runs before start; close must follow.
-func newGroup(commands []command, folder string) (*group, error) {
+// newGroup takes a folder over. The reapers may be nil. Nothing runs before start;
+// close must follow.
+func newGroup(commands []command, folder string, reapers *reaper.Pool) (*group, error) {
 	waker, err := pollfd.NewWaker()
 	if err != nil {
 		return nil, err
 	}
-	return &group{commands: commands, folder: folder, waker: waker}, nil
+	l, err := newLauncher(reapers)
+	if err != nil {
+		waker.Close()
+		return nil, err
+	}
+	return &group{commands: commands, folder: folder, launcher: l, waker: waker}, nil
 }
 
-// close removes the folder, and what was left in it.
-func (g *group) close() error {
+// close gives back all but the folder.
+func (g *group) close() {
 	g.waker.Close()
-	return os.RemoveAll(g.folder)
+	g.launcher.close()
 }
 
 // start makes the pipes and starts the programs. A program that cannot be started
 // has ended, with 127 or 126 and a word on stderr, and the others run, as in a
 // shell. The error is a lack of pipes: then nothing runs.
 func (g *group) start() error {
-	n := len(g.commands)
-	readers, writers := make([]*os.File, n+1), make([]*os.File, n+1)
-	errReader, errWriter, err := os.Pipe()
-	for i := 0; i <= n && err == nil; i++ {
+	var readers, writers [3]*os.File
+	var err error
+	for i := 0; i < len(readers) && err == nil; i++ {
 		readers[i], writers[i], err = os.Pipe()
 	}
+	var errs []error
+	if err == nil {
+		errs, err = g.launcher.start(launch{
+			commands: g.commands,
+			folder:   g.folder,
+			stdin:    readers[0],
+			input:    writers[0],
+			stdout:   writers[1],
+			stderr:   writers[2],
+		})
+	}
 	if err != nil {
-		closeAll(append(append(readers, writers...), errReader, errWriter))
+		closeAll(readers[:]...)
+		closeAll(writers[:]...)
 		return err
 	}
-	g.stdin, g.stdout, g.stderr = writers[0], &outputPipe{File: readers[n]}, &outputPipe{File: errReader}
-	for i, c := range g.commands {
-		cmd := &exec.Cmd{
-			Path:   c.argv[0],
-			Args:   append([]string{filepath.Base(c.argv[0])}, c.argv[1:]...),
-			Env:    c.environ,
-			Dir:    g.folder,
-			Stdin:  readers[i],
-			Stdout: writers[i+1],
-			Stderr: errWriter,
-		}
-		end := wire.End{Program: i}
-		p, err := g.startOne(cmd)
+	closeAll(readers[0], writers[1], writers[2])
+	g.stdin = writers[0]
+	g.stdout = &outputPipe{File: readers[1], lost: g.launcher.lost}
+	g.stderr = &outputPipe{File: readers[2]} // nobody takes its end for anything
+	g.ends = make([]wire.End, len(g.commands))
+	for i, err := range errs {
+		g.ends[i].Program = i
 		if err != nil {
-			end.Status = startStatus(err)
-			fmt.Fprintf(errWriter, "rpiped: %s: %v\n", c.name, startProblem(err))
+			g.ends[i].Status = startStatus(err)
+			g.stderr.first = fmt.Appendf(g.stderr.first, "rpiped: %s: %v\n", g.commands[i].name, startProblem(err))
 		}
-		g.processes = append(g.processes, p)
-		g.ends = append(g.ends, end)
 	}
-	closeAll(readers[:n])
-	closeAll(writers[1:])
-	errWriter.Close()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.running = true
+	for _, name := range g.pending {
+		g.launcher.signal(name)
+	}
+	g.pending = nil
 	return nil
 }
 
-func closeAll(files []*os.File) {
+func closeAll(files ...*os.File) {
 	for _, f := range files {
 		if f != nil {
 			f.Close()
 		}
 	}
-}
-
-var errKilled = errors.New("killed before it started")
-
-func (g *group) startOne(cmd *exec.Cmd) (process, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.killed {
-		return process{}, errKilled
-	}
-	joinGroup(cmd, g.id)
-	p := process{cmd: cmd}
-	p.notice.prepare(cmd)
-	if err := cmd.Start(); err != nil {
-		return process{}, err
-	}
-	if g.id == 0 {
-		g.id = cmd.Process.Pid
-		for _, name := range g.pending {
-			signalGroup(g.id, name)
-		}
-		g.pending = nil
-	}
-	return p, nil
 }
 
 // startStatus is POSIX's for a command that is not found, and for one that cannot
@@ -156,58 +173,35 @@ func startProblem(err error) error {
 	return err
 }
 
-// signal sends a signal to the group, or keeps it for when there is one. Names
+// signal sends a signal to the group, or keeps it for when all have started. Names
 // that this system does not have are passed over.
 func (g *group) signal(name string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case g.id != 0:
-		signalGroup(g.id, name)
+	case g.running:
+		g.launcher.signal(name)
 	case len(g.pending) < maxPending:
 		g.pending = append(g.pending, name)
 	}
 }
 
 // kill ends every process of the group, and keeps others from starting.
-func (g *group) kill() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.killed = true
-	if g.id != 0 {
-		signalGroup(g.id, "KILL")
-	}
-}
+func (g *group) kill() { g.launcher.kill() }
 
-// awaitExits returns when every program has exited. They stay zombies, so that
-// the group keeps its number.
-func (g *group) awaitExits() {
-	for _, p := range g.processes {
-		if p.cmd != nil {
-			p.notice.await(p.cmd)
-		}
-	}
-}
+// awaitExits returns when every program has exited.
+func (g *group) awaitExits() { g.launcher.awaitExits() }
 
-// end kills what is left of the group, frees its number, and returns how the
-// programs ended. It is called after awaitExits.
-func (g *group) end() []wire.End {
-	g.kill()
-	for i, p := range g.processes {
-		if p.cmd == nil {
-			continue
-		}
-		_ = p.cmd.Wait() // the status is in ProcessState
-		g.ends[i] = endOf(i, p.cmd.ProcessState)
-	}
-	g.mu.Lock()
-	g.id = 0
-	g.mu.Unlock()
-	return g.ends
+// end kills what is left of the programs, and returns how they ended. It is called
+// after awaitExits. The error says that this is not known.
+func (g *group) end() ([]wire.End, error) {
+	err := g.launcher.end(g.ends)
+	return g.ends, err
 }
 
 // closeStdin ends the first program's input. It may be called again.
 func (g *group) closeStdin() {
 	g.waker.Wake()
 	g.stdin.Close()
+	g.launcher.closeInput()
 }

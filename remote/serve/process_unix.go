@@ -26,19 +26,32 @@ func signalGroup(id int, name string) {
 	}
 }
 
+// killGroup kills the group, which is stopped first: no process of it acts on what
+// the death of another does.
+func killGroup(id int) {
+	_ = unix.Kill(-id, unix.SIGSTOP)
+	_ = unix.Kill(-id, unix.SIGKILL)
+}
+
 // endOf says how a process that was waited for has ended.
 func endOf(program int, state *os.ProcessState) wire.End {
 	e := wire.End{Program: program, User: state.UserTime(), System: state.SystemTime()}
 	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
 		e.MaxRSS = uint64(usage.Maxrss) * maxRSSUnit
 	}
-	status, ok := state.Sys().(syscall.WaitStatus)
-	if ok && status.Signaled() {
-		e.Signal = signalName(status.Signal())
-	} else {
-		e.Status = uint8(state.ExitCode())
+	if status, ok := state.Sys().(syscall.WaitStatus); ok {
+		setStatus(&e, status)
 	}
 	return e
+}
+
+// setStatus sets what wait(2) says of the end.
+func setStatus(e *wire.End, status syscall.WaitStatus) {
+	if status.Signaled() {
+		e.Signal = signalName(status.Signal())
+	} else {
+		e.Status = uint8(status.ExitStatus())
+	}
 }
 
 // signalName returns a signal's name without SIG. Real-time signals have none

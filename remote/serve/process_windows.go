@@ -18,6 +18,9 @@ func signalGroup(id int, _ string) {
 	}
 }
 
+// killGroup ends the process.
+func killGroup(id int) { signalGroup(id, "KILL") }
+
 // exitNotice is how the exit of a process is noticed: it is reaped.
 type exitNotice struct{}
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"rpipe/remote/identity"
+	"rpipe/remote/serve/reaper"
 	"rpipe/remote/transport"
 	"rpipe/remote/wire"
 )
@@ -56,6 +57,10 @@ type Server struct {
 	// FirstFrameTimeout bounds the time from accept to the first request; 0 is
 	// DefaultFirstFrameTimeout.
 	FirstFrameTimeout time.Duration
+	// Reapers are the parents of programs. They stay the caller's to close, when
+	// the server has ended. Nil: programs are children of this process (see
+	// package reaper for what they can do then).
+	Reapers *reaper.Pool
 	// IdleTimeout and DeadTimeout are those of wire.Options; an IdleTimeout of 0
 	// is what wire.IdleTimeoutFor says.
 	IdleTimeout, DeadTimeout time.Duration

@@ -64,11 +64,11 @@ func newSession(c *conn, o wire.Open) (s *session, index int, err error) {
 		c.server.release()
 		return nil, 0, fmt.Errorf("this host has no folder to run it in: %w", err)
 	}
-	g, err := newGroup(commands, folder)
+	g, err := newGroup(commands, folder, c.server.Reapers)
 	if err != nil {
 		os.Remove(folder)
 		c.server.release()
-		return nil, 0, fmt.Errorf("this host has no pipe left: %w", err)
+		return nil, 0, fmt.Errorf("this host cannot run it now: %w", err)
 	}
 	s = &session{
 		conn:    c,
@@ -100,9 +100,8 @@ func (s *session) close() {
 	if s.out != nil {
 		server.endHop(s.out)
 	}
-	if err := s.group.close(); err != nil {
-		s.conn.log.Warn("cannot remove a session's folder", "error", err)
-	}
+	s.group.close()
+	server.folders.remove(s.group.folder, s.conn.log)
 	server.release()
 }
 
@@ -160,7 +159,10 @@ func (s *session) run() ([]wire.End, error) {
 
 	s.group.awaitExits()
 	output.Wait()
-	ends := s.group.end()
+	ends, err := s.group.end()
+	if err != nil {
+		s.conn.wire.Drop() // how they ended is not known
+	}
 	if s.conn.wire.Err() == nil {
 		in.Stop() // whoever may still hold the pipe
 	}
@@ -170,7 +172,10 @@ func (s *session) run() ([]wire.End, error) {
 	diagnostics.Wait()
 	close(over)
 	watch.Wait()
-	if err := s.conn.wire.Err(); err != nil {
+	if err == nil {
+		err = s.conn.wire.Err()
+	}
+	if err != nil {
 		return nil, err
 	}
 	if cut != nil {
