@@ -23,11 +23,9 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 	if args[0] = x.plan.unmasked(args[0]); isMark(args[0]) {
 		return x.callMark(sh, hc, args), nil
 	}
-	runner := runnerOf(hc)
-	function := runner.Funcs[args[0]] != nil
 	sh.at.Store(packPlace(hc.Pos))
-	if x.plan.statuses && !function && !runsText(args[0]) {
-		x.statuses.called(runner)
+	if x.plan.statuses && !runsText(args[0]) && !isFunction(hc, args[0]) {
+		x.statuses.called(runnerOf(hc))
 	}
 	if !sh.stage.calls(ctx, hc.Pos, args) {
 		return exitWith(causeStatus(context.Cause(ctx))), nil
@@ -52,12 +50,16 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 				return exitWith(lost.status), nil
 			}
 		}
+	case "eval", "source", ".", "trap", "command", "builtin":
+		if !isFunction(hc, args[0]) {
+			return x.withText(args), nil
+		}
 	}
-	if function {
-		return args, nil
-	}
-	return x.withText(args), nil
+	return args, nil
 }
+
+// isFunction reports whether a command is a function of its shell.
+func isFunction(hc interp.HandlerContext, name string) bool { return runnerOf(hc).Funcs[name] != nil }
 
 // callMark is call for a mark.
 func (x *execution) callMark(sh *shell, hc interp.HandlerContext, args []string) []string {
