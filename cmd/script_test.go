@@ -22,7 +22,12 @@ import (
 // bin is the folder of the built commands.
 var bin string
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+func TestMain(m *testing.M) {
+	if status, ok := program(os.Args); ok {
+		os.Exit(status)
+	}
+	os.Exit(testMain(m))
+}
 
 func testMain(m *testing.M) int {
 	var err error
@@ -200,9 +205,24 @@ func startDaemon(ts *testscript.TestScript, args []string) *daemon {
 	cmd := exec.Command(filepath.Join(bin, "rpiped"), args...)
 	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "TMPDIR="+ts.Getenv("TMPDIR"))
 	cmd.Dir = ts.Getenv("WORK")
-	stderr, err := cmd.StderrPipe()
+	d, err := runDaemon(cmd)
 	ts.Check(err)
-	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		d.kill()
+		ts.Logf("log of rpiped:\n%s", strings.Join(d.log, "\n"))
+	})
+	return d
+}
+
+// runDaemon starts a daemon and reads its log. kill must follow.
+func runDaemon(cmd *exec.Cmd) (*daemon, error) {
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
 	d := &daemon{cmd: cmd, exited: make(chan struct{})}
 	d.new = sync.NewCond(&d.mu)
 	go func() {
@@ -219,13 +239,14 @@ func startDaemon(ts *testscript.TestScript, args []string) *daemon {
 		d.mu.Unlock()
 		d.new.Broadcast()
 	}()
-	ts.Defer(func() {
-		_ = cmd.Process.Signal(syscall.SIGCONT)
-		_ = cmd.Process.Kill()
-		<-d.exited
-		ts.Logf("log of rpiped:\n%s", strings.Join(d.log, "\n"))
-	})
-	return d
+	return d, nil
+}
+
+// kill ends the daemon, if it has not ended, and returns when it has.
+func (d *daemon) kill() {
+	_ = d.cmd.Process.Signal(syscall.SIGCONT)
+	_ = d.cmd.Process.Kill()
+	<-d.exited
 }
 
 // await waits for a line of the log, and returns its submatches, or nil when the
