@@ -19,7 +19,7 @@ func newCrowdSite(t *testing.T, top string, names ...string) *site {
 	for i := len(names) - 1; i >= 0; i-- {
 		h := s.addHost(names[i])
 		hops := ""
-		if hopsLanded && next != nil {
+		if next != nil {
 			hops = hopTo(next, next.address)
 		}
 		h.start(config + hops)

@@ -50,22 +50,10 @@ var (
 	fused       = &topology{name: "fused", script: "@a:produce | @a:load", hosts: []string{"a"}, produce: "a", load: "a"}
 )
 
-// hopsLanded tells that a daemon connects to the next one (hop_to), and that
-// neighbours on one host are one session. Until then rpipe relays, and the tests
-// hold that to be so.
-const hopsLanded = false
-
 // topologies returns those that are tried.
 func topologies() []*topology {
-	if hopsLanded {
-		return []*topology{relayed, directHop, fused, localSource, localSink}
-	}
-	return []*topology{relayed, localSource, localSink}
+	return []*topology{relayed, directHop, fused, localSource, localSink}
 }
-
-// keepersLanded tells that a process which is not killed with its daemon, or with
-// rpipe, keeps load from taking that for the end of its input.
-const keepersLanded = false
 
 // kind is what can break.
 type kind int
@@ -205,23 +193,9 @@ func allCells() []cell {
 // silent reports whether only a dead time-out can tell that something has broken.
 func (c cell) silent() bool { return c.fault == sigstop || c.fault == frozen }
 
-// endsWithItsKeeper reports whether the cell kills what holds the input of load
-// with SIGKILL. The kernel closes that pipe just before it tells load of the death
-// of its parent, so that load may commit a part, unless a third process stands in
-// between.
-func (c cell) endsWithItsKeeper() bool {
-	keeper := subject{daemonOf, c.topology.load}
-	if c.topology.load == "" {
-		keeper = subject{client, ""}
-	}
-	return c.subject == keeper && c.fault == kill9 && c.moment != atStart && c.moment != atEnd
-}
-
 // sampled reports whether the cell is tried without -matrix.
 func (c cell) sampled() bool {
 	switch {
-	case c.endsWithItsKeeper() && !keepersLanded:
-		return false
 	case c.silent():
 		return shortDead() != 0 && c.topology != localSink &&
 			(c.moment == tenth && c.subject == subject{connectionOf, "a"} || c.moment == half && c.subject == subject{daemonOf, "b"})

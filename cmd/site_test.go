@@ -5,7 +5,6 @@ package cmd_test
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -24,16 +23,6 @@ import (
 
 	"rpipe/remote/identity"
 )
-
-var knownBugs = flag.Bool("known-bugs", false, "run what is known to fail")
-
-// knownBug skips a test of behaviour that the product does not have yet.
-func knownBug(t *testing.T, what string) {
-	t.Helper()
-	if !*knownBugs {
-		t.Skipf("known bug: %s", what)
-	}
-}
 
 // patience is how long a test waits for what must happen soon. It finds hangs; it
 // measures nothing.

@@ -169,7 +169,6 @@ func TestCtrlCEndsAllStages(t *testing.T) {
 // its end. The terminal sends the signal to rpipe and to its local stages at once,
 // and which of them is first differs: so it looks often.
 func TestCtrlCIsNoEndOfInput(t *testing.T) {
-	knownBug(t, "a local stage that ctrl-C ends before rpipe has noticed looks like one that has come to its end")
 	rounds := 40
 	if *matrix {
 		rounds = 400
@@ -223,7 +222,6 @@ func TestAPagerIsLeftWithQ(t *testing.T) {
 	quit(t, "@a:seq 1000000 </dev/null | less")
 	quit(t, "@a:seq 10 </dev/null | less")
 	t.Run("with the keyboard as input", func(t *testing.T) {
-		knownBug(t, "a remote stage takes what is typed from the pager, or hangs in a read of the terminal")
 		for range 5 {
 			quit(t, "@a:seq 1000000 | less")
 		}

@@ -43,7 +43,7 @@ func newChain(runs []*remoteRun) {
 			r.lose(err)
 		}
 	}
-	if first.x.opts.Terminal {
+	if first.x.opts.Settle != nil {
 		c.Ended = first.inputEnded
 	}
 }

@@ -50,6 +50,14 @@ type Options struct {
 	// each is the leader of its own group.
 	Terminal bool
 
+	// Settle returns when the context has ended for every signal that came to this
+	// process before the call and that ends it; nil is no such signal. It is called
+	// when the input of a remote stage has come to its end: a terminal's INT goes to
+	// local stages at the same time as to this process, and the end of one that it
+	// has killed must not be taken for the end of what it had to say. Calls may be
+	// concurrent; they must be short.
+	Settle func()
+
 	// Grace is the time between the signal and KILL when Run is cancelled; 0 is
 	// DefaultGrace.
 	Grace time.Duration

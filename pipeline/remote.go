@@ -5,9 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
-	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"mvdan.cc/sh/v3/interp"
@@ -281,50 +279,11 @@ func (r *remoteRun) chainContext(more bool) context.Context {
 	return r.ctx
 }
 
-// inputEnded reports whether the end of the input that was seen is one, where the
-// terminal sends its INT to local stages and to this process at the same time: the
-// stage before may have been killed by it, as this one shall be.
+// inputEnded reports whether the end of the input that was seen is one: the signal
+// that ends this script may just have ended whoever wrote it.
 func (r *remoteRun) inputEnded() bool {
-	stage := r.sh.stage
-	if stage == nil || stage.in == nil || r.hc.Stdin != io.Reader(stage.in) {
-		return true
-	}
-	before := stage.pipeline.stages[slices.Index(stage.pipeline.stages, stage)-1]
-	select {
-	case <-before.done:
-	case <-r.ctx.Done():
-		return false
-	case <-time.After(closePatience):
-		return true // it goes on without its output
-	}
-	if !fromTerminal(before.status) {
-		return true
-	}
-	select {
-	case <-r.ctx.Done():
-		return false
-	case <-time.After(signalPatience):
-		return true // somebody has signalled that stage alone
-	}
-}
-
-const (
-	// closePatience is how long a stage may take to end after it has closed its
-	// output, if it was killed.
-	closePatience = 100 * time.Millisecond
-	// signalPatience is how long a signal may take to come to this process, after
-	// it has come to a stage.
-	signalPatience = time.Second
-)
-
-// fromTerminal reports whether a status is that of a process which was killed by a
-// signal that a terminal sends.
-func fromTerminal(status int) bool {
-	switch syscall.Signal(status - 128) {
-	case syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP:
-		return true
-	}
-	return false
+	r.x.opts.Settle()
+	return r.ctx.Err() == nil
 }
 
 // writesTo reports whether the output of the command is a pipe that only the other

@@ -98,6 +98,7 @@ type part struct {
 	mu       sync.Mutex
 	poisoned bool
 
+	lost    chan struct{} // closed when the session is lost
 	settled chan struct{} // closed with err set
 	err     error
 }
@@ -176,7 +177,7 @@ func (c *Chain) divide() {
 		last = addresses
 		p := &part{
 			chain: c, first: i, last: i,
-			key: newHostKey(), settled: make(chan struct{}),
+			key: newHostKey(), lost: make(chan struct{}), settled: make(chan struct{}),
 		}
 		if err != nil {
 			p.refusals = []error{err}
@@ -400,9 +401,25 @@ func (p *part) poison(i int) {
 	}
 }
 
+// blamePatience is how long a part that has lost its input waits for the loss of the
+// part that sent it, which is then the one to name.
+const blamePatience = time.Second
+
 // lose returns what is done as soon as the session of the part at i is lost.
 func (p *part) lose(i int) func(error) {
 	return func(err error) {
+		close(p.lost)
+		var input *inputLostError
+		if errors.As(err, &input) && i > 0 {
+			for _, after := range p.chain.parts[i+1:] {
+				after.cmd.Abort()
+			}
+			select {
+			case <-p.chain.parts[i-1].lost:
+			case <-p.chain.parts[i-1].settled:
+			case <-time.After(blamePatience):
+			}
+		}
 		p.mu.Lock()
 		poisoned := p.poisoned
 		p.mu.Unlock()

@@ -96,7 +96,7 @@ func (c *client) handle(f wire.Frame) error {
 		if err != nil {
 			return err
 		}
-		return &inputLostError{text: l.Text, bytes: l.In}
+		return &inputLostError{text: l.Text}
 	case f.Type == wire.TypeEnd && c.phase == phaseRunning:
 		return c.handleEnd(f)
 	}

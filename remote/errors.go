@@ -131,13 +131,10 @@ func (e *LostError) Hint() string {
 // inputLostError is a host that has lost the hop which its session's input came
 // over.
 type inputLostError struct {
-	text  string // the host's words; may hold anything
-	bytes uint64 // that had come over it
+	text string // the host's words; may hold anything
 }
 
-func (e *inputLostError) Error() string {
-	return fmt.Sprintf("its input from the stage before it was cut after %d bytes: %s", e.bytes, e.text)
-}
+func (e *inputLostError) Error() string { return e.text }
 
 // ExitError is a program that ended with a status other than 0, or by a signal.
 // Of several programs it is the rightmost such one.

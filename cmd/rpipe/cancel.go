@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -23,29 +24,79 @@ func (t timeoutCause) Error() string          { return fmt.Sprintf("timed out af
 func (t timeoutCause) Signal() syscall.Signal { return syscall.SIGTERM }
 func (t timeoutCause) ExitStatus() int        { return 124 }
 
-// untilSignal returns a context that INT, TERM and HUP end, with a signalCause.
-// Also, a write to a closed stdout or stderr no longer kills this process, which
-// has stages to end: it fails. The function returned undoes all that.
-func untilSignal(ctx context.Context) (context.Context, func()) {
+// signals ends a context for INT, TERM and HUP, with a signalCause. Also, a write to
+// a closed stdout or stderr no longer kills this process, which has stages to end: it
+// fails.
+type signals struct {
+	incoming chan os.Signal
+	broken   chan os.Signal
+	cancel   context.CancelCauseFunc
+	watch    sync.WaitGroup
+
+	settling sync.Mutex // one settle at a time
+
+	mu      sync.Mutex
+	settled chan struct{} // closed when the next marker has come
+}
+
+// untilSignal returns a context that signals end, until stop is called.
+func untilSignal(ctx context.Context) (context.Context, *signals) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	ending := make(chan os.Signal, 1)
-	signal.Notify(ending, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	broken := make(chan os.Signal, 1)
-	signal.Notify(broken, syscall.SIGPIPE)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		select {
-		case sig := <-ending:
-			cancel(signalCause(sig.(syscall.Signal)))
-		case <-ctx.Done():
+	s := &signals{
+		incoming: make(chan os.Signal, 8),
+		broken:   make(chan os.Signal, 1),
+		cancel:   cancel,
+		settled:  make(chan struct{}),
+	}
+	signal.Notify(s.broken, syscall.SIGPIPE)
+	ending := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+	signal.Notify(s.incoming, append(ending, markers...)...)
+	s.watch.Go(func() {
+		for sig := range s.incoming {
+			if isMarker(sig) {
+				s.mu.Lock()
+				close(s.settled)
+				s.settled = make(chan struct{})
+				s.mu.Unlock()
+				continue
+			}
+			cancel(signalCause(sig.(syscall.Signal))) // the first one counts
 		}
-	}()
-	return ctx, func() {
-		signal.Stop(ending)
-		signal.Stop(broken)
-		cancel(nil)
-		<-done
+	})
+	return ctx, s
+}
+
+// stop undoes it all.
+func (s *signals) stop() {
+	signal.Stop(s.incoming)
+	signal.Stop(s.broken)
+	close(s.incoming)
+	s.watch.Wait()
+	s.cancel(nil)
+}
+
+// settlePatience bounds settle.
+const settlePatience = 100 * time.Millisecond
+
+// settle returns when every signal that came to this process before the call has
+// had its effect. It sends this process a signal that means nothing, and waits for it:
+// of several that are pending the one with the lower number is taken first
+// (signal(7)), and os/signal keeps to that. It does so twice, since two threads may
+// have taken one each, and the second been faster.
+func (s *signals) settle() {
+	s.settling.Lock()
+	defer s.settling.Unlock()
+	for range 2 {
+		s.mu.Lock()
+		settled := s.settled
+		s.mu.Unlock()
+		if !mark() {
+			return
+		}
+		select {
+		case <-settled:
+		case <-time.After(settlePatience):
+		}
 	}
 }
 

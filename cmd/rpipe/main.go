@@ -68,14 +68,14 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 		commandline.Report(stderr, "rpipe", err)
 		return commandline.ExitUsage
 	}
-	ctx, stop := untilSignal(context.Background())
-	defer stop()
+	ctx, signals := untilSignal(context.Background())
+	defer signals.stop()
 	if g.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = untilTimeout(ctx, time.Duration(g.Timeout))
 		defer cancel()
 	}
-	c := &command{grammar: g, stdin: stdin, stdout: stdout, stderr: stderr}
+	c := &command{grammar: g, signals: signals, stdin: stdin, stdout: stdout, stderr: stderr}
 	if err := c.do(ctx); err != nil {
 		return c.exitStatus(err)
 	}
@@ -122,6 +122,7 @@ func (e usageError) Hint() string    { return "rpipe --help tells more" }
 // command is one run of rpipe.
 type command struct {
 	grammar
+	signals               *signals
 	stdin, stdout, stderr *os.File
 }
 

@@ -43,8 +43,10 @@ func (c *command) script(ctx context.Context) error {
 	}
 	defer end()
 	terminal := hasTerminal()
+	var settle func()
 	if terminal {
 		defer suspendable(dialer)()
+		settle = c.signals.settle
 	}
 	opts := pipeline.Options{
 		Stdin:    c.stdin,
@@ -54,6 +56,7 @@ func (c *command) script(ctx context.Context) error {
 		Params:   params,
 		Dialer:   dialer,
 		Terminal: terminal,
+		Settle:   settle,
 		Diagnose: func(e *pipeline.StageError) { commandline.Report(c.stderr, "rpipe", e) },
 	}
 	if c.File && c.Words[0] == "-" {

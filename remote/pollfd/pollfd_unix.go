@@ -163,10 +163,37 @@ func (r *reader) readPolled(raw syscall.RawConn, p []byte) (n int, err error) {
 		if cerr := raw.Control(func(fd uintptr) { n, err = readNow(fd, p) }); cerr != nil {
 			return 0, cerr
 		}
-		if err != unix.EAGAIN { // else another reader was faster
+		switch err {
+		case unix.EAGAIN: // another reader was faster
+		case errTaken:
+			if !r.waker.pause(takenInterval) {
+				return 0, ErrWoken
+			}
+		default:
 			return n, err
 		}
 	}
+}
+
+// errTaken is a terminal that another program reads.
+var errTaken = errors.New("another program reads the terminal")
+
+// takenInterval is how often is asked whether a terminal is still another program's.
+const takenInterval = 100 * time.Millisecond
+
+// pause waits for a time. It returns false when woken first.
+func (w *Waker) pause(d time.Duration) bool {
+	wake, err := w.r.SyscallConn()
+	if err != nil {
+		return false
+	}
+	passed := false
+	err = wake.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		_, _ = unix.Poll(fds, int(d.Milliseconds()))
+		passed = fds[0].Revents == 0
+	})
+	return err == nil && passed
 }
 
 func read(fd uintptr, p []byte) (int, error) {
