@@ -22,6 +22,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"rpipe/remote/identity"
+	"rpipe/remote/serve/reaper"
 )
 
 // patience is how long a test waits for what must happen soon. It finds hangs; it
@@ -244,7 +245,33 @@ func (p proc) String() string {
 	return fmt.Sprintf("%d (%s, child of %d) %s", p.id, p.state, p.parent, p.text)
 }
 
-// processes returns those of the site.
+// isIdleReaper reports whether p is a reaper that its daemon keeps for a next session:
+// how many there are is the daemon's business.
+func (p proc) isIdleReaper(busy map[int]bool) bool {
+	return p.text == reaper.Name && p.parent > 1 && !busy[p.id]
+}
+
+// reaperFiles is how many descriptors a daemon has for a reaper: its socket and its
+// pidfd.
+const reaperFiles = 2
+
+// reapersOf counts the idle reapers of a process.
+func reapersOf(pid int) int {
+	children, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	n := 0
+	for _, c := range children {
+		list, _ := os.ReadFile(c)
+		for _, id := range strings.Fields(string(list)) {
+			args, _ := os.ReadFile(filepath.Join("/proc", id, "cmdline"))
+			if strings.TrimRight(string(args), "\x00") == reaper.Name {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// processes returns those of the site, but for idle reapers.
 func (s *site) processes() []proc {
 	entries, err := os.ReadDir("/proc")
 	s.check(err)
@@ -273,8 +300,15 @@ func (s *site) processes() []proc {
 		all[id] = p
 		ours[id] = bytes.Contains(args, []byte(s.dir)) || bytes.Contains(environ, []byte(s.dir)) || strings.Contains(cwd, s.dir)
 	}
+	busy := make(map[int]bool) // those with children
+	for _, p := range all {
+		busy[p.parent] = true
+	}
 	var found []proc
 	for _, id := range slices.Sorted(maps.Keys(all)) {
+		if all[id].isIdleReaper(busy) {
+			continue
+		}
 		for up, n := id, 0; up > 1 && n < len(all); up, n = all[up].parent, n+1 {
 			if ours[up] {
 				found = append(found, all[id])
@@ -299,7 +333,7 @@ func (s *site) held() holdings {
 	}
 	for _, host := range s.hosts {
 		if files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", host.cmd.Process.Pid)); err == nil {
-			h.files[host.name] = len(files)
+			h.files[host.name] = max(len(files)-reaperFiles*reapersOf(host.cmd.Process.Pid), 1)
 		}
 	}
 	return h

@@ -27,12 +27,13 @@
 // # How a session ends
 //
 // When every program has exited and stdout is at its end. Then whatever is left
-// of the process group is killed, while the dead leader still holds the group's
-// number; stderr is read to its end; both EOF frames go out, and END for each
-// program last.
+// is killed: with a reaper all descendants, else the process group, while the dead
+// leader still holds the group's number. stderr is read to its end; both EOF frames
+// go out, and END for each program last.
 //
 // A connection that is lost kills the group before anything is closed, so that
 // no program takes the input that it got for the whole. So does a hop of the input
-// that is cut. Before that kill, and before any signal of the caller's that ends
-// programs, it is settled that the hop of the output has no EOF any more.
+// that is cut and, with a reaper, the death of this process. Before that kill, and
+// before any signal of the caller's that ends programs, it is settled that the hop of
+// the output has no EOF any more.
 package serve

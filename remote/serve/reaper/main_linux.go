@@ -39,13 +39,6 @@ func Main() int {
 	return 0
 }
 
-// dropped are the signals that would end or stop a process, or a Go program.
-var dropped = []os.Signal{
-	unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGABRT, unix.SIGTRAP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE,
-	unix.SIGALRM, unix.SIGTERM, unix.SIGSTKFLT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGXCPU, unix.SIGXFSZ,
-	unix.SIGVTALRM, unix.SIGPROF, unix.SIGIO, unix.SIGPWR, unix.SIGSYS,
-}
-
 // prepare makes this process what a reaper is, and returns the connection.
 func prepare() (*net.UnixConn, error) {
 	f := os.NewFile(socketFD, "daemon")
@@ -64,9 +57,12 @@ func prepare() (*net.UnixConn, error) {
 	// Nothing that the daemon itself was given goes on to programs. An old kernel
 	// cannot say it so.
 	_ = unix.CloseRange(socketFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
-	// They are the daemon's business. They are taken and dropped: programs inherit what
-	// is ignored. KILL and STOP cannot be.
-	ossignal.Notify(make(chan os.Signal), dropped...)
+	// What would end or stop it is the daemon's business: it is taken and dropped, for
+	// programs inherit what is ignored. KILL and STOP cannot be.
+	ossignal.Notify(make(chan os.Signal, 1),
+		unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGABRT, unix.SIGTRAP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE,
+		unix.SIGALRM, unix.SIGTERM, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGXCPU, unix.SIGXFSZ,
+		unix.SIGVTALRM, unix.SIGPROF, unix.SIGIO, unix.SIGPWR, unix.SIGSYS)
 	// For people: it would be "exe".
 	_ = os.WriteFile("/proc/self/comm", []byte(Name), 0)
 	return daemon, nil
@@ -98,9 +94,13 @@ const (
 	lookInterval = 10   // until it looks for programs that have exited, without pidfds
 )
 
-// run does what is asked for until the connection ends, and ends the session that
-// was under way.
+// run does what is asked for until the connection ends, and kills what the session
+// that was under way has left.
 func (k *keeper) run() error {
+	defer func() {
+		k.kill()
+		k.end()
+	}()
 	raw, err := k.conn.SyscallConn()
 	if err != nil {
 		return err
@@ -134,8 +134,6 @@ func (k *keeper) run() error {
 		if fds[0].Revents != 0 {
 			m, err := receive(k.conn)
 			if err != nil || !k.do(m) {
-				k.kill()
-				k.end()
 				return nil
 			}
 			continue // the set may be another
@@ -168,7 +166,7 @@ func (k *keeper) do(m message) bool {
 	return true
 }
 
-// send tells the daemon. One that is dead is noticed by the end of requests.
+// send tells the daemon. One that is dead is noticed by the end of the connection.
 func (k *keeper) send(m message) { _ = send(k.conn, m) }
 
 func (k *keeper) release() {
