@@ -11,8 +11,9 @@ import (
 const unblockInterval = 5 * time.Millisecond
 
 // openFIFO opens a FIFO, which blocks until its other side is opened too, or the
-// context is done; then its error is the cause of that.
-func openFIFO(ctx context.Context, path string, flag int, perm os.FileMode) (*os.File, error) {
+// context is done; then its error is the cause of that. got is told of the file as soon
+// as it is open, also if it is closed again for that reason.
+func openFIFO(ctx context.Context, path string, flag int, perm os.FileMode, got func(*os.File)) (*os.File, error) {
 	opened, gaveUp := make(chan struct{}), make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(gaveUp)
@@ -27,6 +28,9 @@ func openFIFO(ctx context.Context, path string, flag int, perm os.FileMode) (*os
 	})
 	f, err := os.OpenFile(path, flag, perm)
 	close(opened)
+	if err == nil {
+		got(f)
+	}
 	if stop() {
 		return f, err
 	}

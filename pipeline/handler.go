@@ -305,7 +305,11 @@ func (x *execution) openPath(ctx context.Context, hc interp.HandlerContext, path
 			s.ticket.leave()
 		}
 		if info.Mode()&os.ModeNamedPipe != 0 {
-			return openFIFO(ctx, path, flag, perm)
+			return openFIFO(ctx, path, flag, perm, func(f *os.File) {
+				if flag&(os.O_WRONLY|os.O_RDWR) != 0 {
+					x.opens(shellOf(ctx).stage, f)
+				}
+			})
 		}
 	}
 	return x.openFile(ctx, path, flag, perm)

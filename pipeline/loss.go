@@ -30,6 +30,21 @@ func (x *execution) cutOff(sh *shell, hc interp.HandlerContext, lost *verdict) {
 	x.spread(lost, func(sp *spread) { sp.output(sh.stage, hc.Stdout) })
 }
 
+// miss is lose for a command, or a pipeline, that was refused and has written nothing,
+// where a program that may run already takes that for a part of its input, and nobody
+// looks at the status: then a host that could not be reached, or that refused an
+// identity, is as bad as one that was lost.
+func (x *execution) miss(sh *shell, hc interp.HandlerContext, v *verdict) {
+	if v.status != statusUnreachable && v.status != statusIdentity {
+		return // as of a command that does not exist here
+	}
+	if hc.Stdout == io.Writer(x.io.stdout) || x.pipeOf(hc.Stdout) == (pipeID{}) || x.plan.place(hc.Pos).tested {
+		return
+	}
+	v.lost = true
+	x.lose(sh, hc, v)
+}
+
 // stick makes a failure the one of a script that would end with success. The first
 // one stays.
 func (x *execution) stick(v *verdict) { x.hidden.CompareAndSwap(nil, v) }
@@ -129,9 +144,55 @@ func (sp *spread) stage(s *stageRun) {
 	for _, t := range after {
 		t.doomed = true
 	}
-	if !after[len(after)-1].plan.redirected {
+	last := after[len(after)-1]
+	if !last.plan.redirected {
 		sp.result(s.parent, s.pipeline.stdout, s.plan.place)
+		return
 	}
+	for _, o := range sp.x.hunter.outputs { // where it really goes
+		if o.stage == last || o.stage.isInside(last) {
+			sp.output(o.stage, o.fifo)
+		}
+	}
+}
+
+// A fifoOutput is a FIFO that a stage has opened for writing: its reader sees an end
+// when the stage is killed, also if nothing has been started in it yet.
+type fifoOutput struct {
+	stage *stageRun
+	fifo  *os.File
+}
+
+// opens takes a FIFO that was opened for writing in a stage, or outside of any if that
+// is nil.
+func (x *execution) opens(s *stageRun, fifo *os.File) {
+	if s == nil {
+		return
+	}
+	h := &x.hunter
+	h.starting.Lock()
+	h.outputs = slices.DeleteFunc(h.outputs, func(o fifoOutput) bool {
+		return pipeOf(o.fifo) == (pipeID{}) // closed
+	})
+	h.outputs = append(h.outputs, fifoOutput{s, fifo})
+	lost := s.lostTo()
+	h.starting.Unlock()
+	if lost != nil {
+		x.spread(lost, func(sp *spread) { sp.output(nil, fifo) })
+	}
+}
+
+// lostTo returns the failure because of which a stage, or one that it is inside of,
+// was killed; nil where it was not. The caller holds hunter.starting.
+func (s *stageRun) lostTo() *verdict {
+	for ; s != nil; s = s.parent {
+		for _, t := range s.pipeline.stages {
+			if t.lostBy != nil && s.doomed {
+				return t.lostBy
+			}
+		}
+	}
+	return nil
 }
 
 // andAfter returns a stage and those after it.
@@ -140,8 +201,11 @@ func (s *stageRun) andAfter() []*stageRun {
 	return all[slices.Index(all, s):]
 }
 
-// isInside reports whether s runs in a pipeline inside of outer.
+// isInside reports whether s runs in a pipeline inside of outer. s may be nil.
 func (s *stageRun) isInside(outer *stageRun) bool {
+	if s == nil {
+		return false
+	}
 	for e := s.parent; e != nil; e = e.parent {
 		if e == outer {
 			return true

@@ -73,7 +73,8 @@ func TestStagesAfterALostOneSeeNoEndOfInput(t *testing.T) {
 
 func TestALossIsSeenInTheStatuses(t *testing.T) {
 	got, stderr, _ := runAndCut(t, "true | "+part+` | cat | sort; echo "$? ${PIPESTATUS[@]}"; set +o pipefail; true | false`)
-	if got.stdout != "76 0 76 137 137\n" || got.status != 1 {
+	before := strings.Fields(got.stdout + " - -")[1] // it has ended, or nobody reads it any more
+	if before != "0" && before != "141" || got.stdout != "76 "+before+" 76 137 137\n" || got.status != 1 {
 		t.Errorf("%d %q", got.status, got.stdout)
 	}
 	if strings.Count(stderr, "rpipe: stage") != 1 {
@@ -225,4 +226,55 @@ func TestABlockedReaderDoesNotHoldUpALoss(t *testing.T) {
 			t.Errorf("status %d: %s", got.status, stderr)
 		}
 	})
+}
+
+func TestStagesBeforeALostOneEndAlsoIfTheyAreAChain(t *testing.T) {
+	for _, script := range []string{
+		`@b:sleep 1000 | @b:cat | cat | PART`,
+		`@b:sleep 1000 | @a:cat | { PART; }`,
+		`@b:sleep 1000 | @b:cat | while read x; do :; done | PART`,
+	} {
+		t.Run(script, func(t *testing.T) {
+			got, stderr, _ := runAndCut(t, strings.ReplaceAll(script, "PART", `@a:sh -c 'echo >&2; sleep 1000'`))
+			if got.status != 76 {
+				t.Errorf("status %d: %s", got.status, stderr)
+			}
+		})
+	}
+}
+
+func TestTheReaderOfAFIFOSeesNoEndOfALostPipeline(t *testing.T) {
+	for _, script := range []string{
+		part + ` | cat >f`,
+		part + ` | @b:cat >f`,
+		part + ` | @b:cat | cat >f`,
+	} {
+		dir, here := inDir(t)
+		script = `mkfifo f; sh -c 'cat >/dev/null; touch end' <f & ` + script + `; wait`
+		got, stderr, _ := runAndCut(t, script, here)
+		if got.status != 76 || exists(dir, "end") {
+			t.Errorf("%s: status %d: %s", script, got.status, stderr)
+		}
+	}
+}
+
+func TestAHostThatIsMissedInAStageIsAsBadAsALostOne(t *testing.T) {
+	h := newHosts(t, "a")
+	for _, script := range []string{
+		`wc -c < <(@closed:cat | @closed:cat)`,
+		`for h in a closed a; do @$h:echo hi; done | LOAD`,
+		`(@a:echo 1; @closed:echo 2; @a:echo 3) | LOAD`,
+		`@a:seq 5 | { @closed:cat; } | LOAD`,
+		`f() { @closed:cat; }; @a:seq 5 | f | @a:cat | LOAD`,
+	} {
+		dir, here := inDir(t)
+		got, stderr, _ := runHere(t, strings.ReplaceAll(script, "LOAD", `sh -c 'cat >/dev/null && touch end'`), h.use, here)
+		if got.status != 69 || exists(dir, "end") {
+			t.Errorf("%s: status %d: %s", script, got.status, stderr)
+		}
+	}
+	got, stderr, _ := runHere(t, `{ @closed:echo x || @a:echo y; } | cat`, h.use)
+	if got.status != 0 || got.stdout != "y\n" {
+		t.Errorf("a failure that was looked at: status %d, %q: %s", got.status, got.stdout, stderr)
+	}
 }

@@ -162,6 +162,7 @@ func (p *pipelineRun) refusal(ctx context.Context, sh *shell, hc interp.HandlerC
 			v.stages = append(v.stages, r.stages...)
 		}
 	}
+	p.x.miss(sh, hc, v)
 	for _, e := range v.stages {
 		p.x.diagnose(e)
 	}

@@ -64,6 +64,7 @@ type hunter struct {
 	// none starts afterwards where it must not, and what is not started, and
 	// would close a pipe for that reason, waits until all are dead.
 	starting sync.RWMutex
+	outputs  []fifoOutput
 	cut      map[pipeID]*verdict // pipes of the interpreter that a lost command has written to, with its failure
 
 	// killing is held too while victims are killed. Whoever waits for a victim

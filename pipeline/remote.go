@@ -132,6 +132,7 @@ func (r *remoteRun) run(ctx context.Context, args []string) (int, *verdict) {
 	})
 	var outcome remote.Outcome
 	if ok {
+		defer context.AfterFunc(ctx, r.discard)()
 		r.chain.ready()
 		outcome = r.chain.Wait(r.position)
 		r.x.hunter.remove(v)
@@ -156,6 +157,15 @@ func (r *remoteRun) run(ctx context.Context, args []string) (int, *verdict) {
 	return r.ended(outcome.Err)
 }
 
+// discard ends the command, and those before it in its chain, if a stage after them
+// was lost.
+func (r *remoteRun) discard() {
+	var lost *readerLost
+	if errors.As(context.Cause(r.ctx), &lost) {
+		r.chain.Discard(r.position)
+	}
+}
+
 // refused ends a command that was not opened.
 func (r *remoteRun) refused(t *ticket, err error) (int, *verdict) {
 	if r.ctx.Err() != nil {
@@ -164,6 +174,7 @@ func (r *remoteRun) refused(t *ticket, err error) (int, *verdict) {
 	}
 	v := r.fail(err, statusRefused)
 	if !t.refuse(v) {
+		r.x.miss(r.sh, r.hc, v)
 		r.x.diagnose(r.result.failure)
 	}
 	if r.x.plan.place(r.hc.Pos).hidesRefusal(v.status) {

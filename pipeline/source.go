@@ -68,7 +68,7 @@ func (x *execution) source(ctx context.Context, sh *shell, hc interp.HandlerCont
 
 // readFIFO returns what comes out of a FIFO of the script.
 func (x *execution) readFIFO(ctx context.Context, path string) (io.ReadCloser, error) {
-	f, err := openFIFO(ctx, path, os.O_RDONLY, 0)
+	f, err := openFIFO(ctx, path, os.O_RDONLY, 0, func(*os.File) {})
 	if err != nil {
 		return nil, err
 	}

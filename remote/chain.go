@@ -95,10 +95,12 @@ type part struct {
 	relay bool
 	ends  []io.Closer // its ends of relay pipes
 
-	mu       sync.Mutex
-	poisoned bool
+	mu sync.Mutex
+	by *part // the lost one that poisons it
 
-	lost    chan struct{} // closed when the session is lost
+	losing  sync.Once
+	lost    chan struct{} // closed when the part is lost
+	told    chan struct{} // closed when everybody knows of it
 	settled chan struct{} // closed with err set
 	err     error
 }
@@ -177,7 +179,7 @@ func (c *Chain) divide() {
 		last = addresses
 		p := &part{
 			chain: c, first: i, last: i,
-			key: newHostKey(), lost: make(chan struct{}), settled: make(chan struct{}),
+			key: newHostKey(), lost: make(chan struct{}), told: make(chan struct{}), settled: make(chan struct{}),
 		}
 		if err != nil {
 			p.refusals = []error{err}
@@ -189,7 +191,8 @@ func (c *Chain) divide() {
 			Dialer: c.Dialer, Host: s.Host, Port: s.Port, Programs: []Program{s.Program},
 			Stderr: c.Stderr, Grace: c.Grace,
 		}
-		p.cmd.onLoss = p.lose(len(c.parts))
+		i := len(c.parts)
+		p.cmd.onLoss = func(err error) { p.lose(i, err) }
 		c.parts = append(c.parts, p)
 	}
 	c.parts[0].cmd.Stdin, c.parts[0].cmd.Ended = c.Stdin, c.Ended
@@ -370,16 +373,16 @@ type readerLost struct{}
 func (readerLost) Error() string          { return "the stage that reads the output was lost" }
 func (readerLost) Signal() syscall.Signal { return syscall.SIGPIPE }
 
-// settle takes the verdict of the part at i. The parts after one that was lost are
-// aborted before any of them can see an end of its input; those before it get PIPE.
+// settle takes the verdict of the part at i.
 func (p *part) settle(i int, err error) {
-	p.mu.Lock()
-	if p.poisoned && err != nil && p.chain.ctx.Err() == nil {
-		err = ErrPoisoned
-	}
-	p.mu.Unlock()
 	if isLoss(err) {
-		p.poison(i)
+		p.lose(i, err)
+	}
+	if by := p.poisoner(); by != nil {
+		<-by.told // nobody may go on before
+		if err != nil && p.chain.ctx.Err() == nil {
+			err = ErrPoisoned
+		}
 	}
 	p.closeEnds()
 	p.cancel(nil)
@@ -387,50 +390,52 @@ func (p *part) settle(i int, err error) {
 	close(p.settled)
 }
 
-// poison keeps the parts after the one at i from taking what they got for the whole,
-// and ends those before it.
-func (p *part) poison(i int) {
-	for _, after := range p.chain.parts[i+1:] {
-		after.mu.Lock()
-		after.poisoned = true
-		after.mu.Unlock()
-		after.cmd.Abort()
-	}
-	for _, before := range p.chain.parts[:i] {
-		before.cancel(errReaderLost)
-	}
+// poisoner returns the lost part because of which this one must not take what it got
+// for the whole, or nil.
+func (p *part) poisoner() *part {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.by
 }
 
 // blamePatience is how long a part that has lost its input waits for the loss of the
 // part that sent it, which is then the one to name.
 const blamePatience = time.Second
 
-// lose returns what is done as soon as the session of the part at i is lost.
-func (p *part) lose(i int) func(error) {
-	return func(err error) {
+// lose does what is to be done as soon as the part at i is lost: those after it are
+// aborted, before any of them can see an end of its input, and those before it get
+// PIPE. Calls after the first do nothing.
+func (p *part) lose(i int, err error) {
+	p.losing.Do(func() {
+		defer close(p.told)
+		after := p.chain.parts[i+1:]
+		for _, q := range after {
+			q.mu.Lock()
+			if q.by == nil {
+				q.by = p
+			}
+			q.mu.Unlock()
+		}
 		close(p.lost)
 		var input *inputLostError
 		if errors.As(err, &input) && i > 0 {
-			for _, after := range p.chain.parts[i+1:] {
-				after.cmd.Abort()
-			}
+			before := p.chain.parts[i-1]
 			select {
-			case <-p.chain.parts[i-1].lost:
-			case <-p.chain.parts[i-1].settled:
+			case <-before.lost:
+			case <-before.settled:
 			case <-time.After(blamePatience):
 			}
 		}
-		p.mu.Lock()
-		poisoned := p.poisoned
-		p.mu.Unlock()
-		if poisoned {
-			return
-		}
-		p.poison(i)
-		if p.chain.Lost != nil {
+		if p.poisoner() == nil && p.chain.Lost != nil && p.chain.ctx.Err() == nil {
 			p.chain.Lost(p.first, err)
 		}
-	}
+		for _, q := range after {
+			q.cmd.Abort()
+		}
+		for _, q := range p.chain.parts[:i] {
+			q.cancel(errReaderLost)
+		}
+	})
 }
 
 // isLoss reports whether an error says that nobody knows how a program ended, so
@@ -494,6 +499,16 @@ func (c *Chain) Abort(stage int) {
 	for _, p := range c.parts {
 		if p.last >= stage {
 			p.cmd.Abort()
+		}
+	}
+}
+
+// Discard ends a stage and those before it, since nobody will read what they write:
+// their programs get PIPE, and KILL after Grace. It does not block.
+func (c *Chain) Discard(stage int) {
+	for _, p := range c.parts {
+		if p.first <= stage {
+			p.cancel(errReaderLost)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"syscall"
 
 	"rpipe/remote/wire"
 )
@@ -36,6 +37,8 @@ func (e *DialError) Hint() string {
 	var dns *net.DNSError
 	var several unreachableError
 	switch {
+	case errors.Is(e.Err, syscall.EMFILE), errors.Is(e.Err, syscall.ENFILE):
+		return "this machine's limit of open files is reached: see ulimit -n"
 	case errors.As(e.Err, &dns):
 		return "check the name, or give the host an address in rpipe's config.toml"
 	case errors.Is(e.Err, errNoService):
