@@ -4,6 +4,7 @@ import (
 	"io"
 	"time"
 
+	"rpipe/pipeline/keeper"
 	"rpipe/remote"
 )
 
@@ -43,6 +44,11 @@ type Options struct {
 	// Dialer opens remote stages; nil refuses them all. It stays the caller's
 	// to close, and may serve several Runs at the same time.
 	Dialer *remote.Dialer
+
+	// Keeper keeps local stages, on Linux, from taking a sudden death of this process
+	// (kill -9) for the end of what a remote stage sends them; nil: they may. It
+	// stays the caller's to close, and may serve several Runs at the same time.
+	Keeper *keeper.Keeper
 
 	// Terminal tells that the script runs in the foreground of a terminal. Its
 	// local processes then stay in the process group of this process, so that

@@ -23,6 +23,7 @@ type pipelineRun struct {
 	stages  []*stageRun
 	barrier *barrier
 	stdout  io.Writer // of the last stage
+	kept    hold      // of stdout
 }
 
 // runPipeline runs a pipeline in the shell sh and returns its status in the way
@@ -33,6 +34,7 @@ func (x *execution) runPipeline(ctx context.Context, sh *shell, hc interp.Handle
 		fmt.Fprintf(x.stderr(), "rpipe: cannot make a pipe: %v\n", err)
 		return failure(1)
 	}
+	defer p.kept.end()
 	refused := p.start()
 	for _, s := range p.stages {
 		<-s.done

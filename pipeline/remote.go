@@ -109,6 +109,7 @@ func (r *remoteRun) run(ctx context.Context, args []string) (int, *verdict) {
 	if err := r.prepare(args); err != nil {
 		return r.refused(t, err)
 	}
+	defer r.keep()() // its process comes up while the hosts are called
 	if !t.gather(r) {
 		newChain([]*remoteRun{r})
 	}
@@ -121,6 +122,7 @@ func (r *remoteRun) run(ctx context.Context, args []string) (int, *verdict) {
 		return r.notStarted()
 	}
 	r.result.link = linkOf(r.chain.Link(r.position))
+	r.x.opts.Keeper.Await() // before anything reads
 	if !t.await(ctx) {
 		r.chain.giveUp(r.position)
 		return causeStatus(context.Cause(ctx)), nil

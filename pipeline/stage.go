@@ -33,6 +33,7 @@ type stageRun struct {
 	outID   pipeID       // of out
 	stdout  io.Writer    // what the shell writes to: out, or that of the pipeline
 	readers probe        // of out
+	kept    hold         // of out
 	ends    sync.Once    // closes them
 	handing sync.RWMutex // held for reading while files are handed to a process, and while they are closed
 
@@ -148,6 +149,7 @@ func (s *stageRun) closeEnds() {
 		if s.out != nil {
 			s.out.Close()
 		}
+		s.kept.end()
 	})
 }
 
@@ -175,8 +177,12 @@ func (s *stageRun) handOver(p *process) (wait func()) {
 func (s *stageRun) closeEnd(f *os.File) {
 	s.handing.Lock()
 	defer s.handing.Unlock()
-	if f != nil {
-		f.Close()
+	if f == nil {
+		return
+	}
+	f.Close()
+	if f == s.out {
+		s.kept.end()
 	}
 }
 

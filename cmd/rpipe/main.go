@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"rpipe/cmd/internal/commandline"
+	"rpipe/pipeline/keeper"
 	"rpipe/remote/serve/reaper"
 )
 
@@ -50,6 +51,9 @@ type grammar struct {
 func main() {
 	if reaper.Asked() {
 		os.Exit(reaper.Main())
+	}
+	if keeper.Asked() {
+		os.Exit(keeper.Main())
 	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

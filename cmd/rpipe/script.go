@@ -11,6 +11,7 @@ import (
 	"rpipe/cmd/internal/commandline"
 	"rpipe/parser"
 	"rpipe/pipeline"
+	"rpipe/pipeline/keeper"
 	"rpipe/remote"
 )
 
@@ -42,6 +43,8 @@ func (c *command) script(ctx context.Context) error {
 		return err
 	}
 	defer end()
+	keeper := keeper.New(c.stdout, c.stderr)
+	defer keeper.Close()
 	terminal := hasTerminal()
 	var settle func()
 	if terminal {
@@ -55,6 +58,7 @@ func (c *command) script(ctx context.Context) error {
 		Name:     zero,
 		Params:   params,
 		Dialer:   dialer,
+		Keeper:   keeper,
 		Terminal: terminal,
 		Settle:   settle,
 		Diagnose: func(e *pipeline.StageError) { commandline.Report(c.stderr, "rpipe", e) },
