@@ -24,7 +24,6 @@ type places struct {
 	addresses []string
 	known     map[string]ssh.PublicKey
 	key       *identity.Key
-	programs  serve.Table
 }
 
 func newPlaces(t *testing.T) *places {
