@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -104,7 +105,7 @@ func notListed(key ssh.PublicKey) *Refusal {
 func (s *Server) hopProblem(dialling context.Context, err error) error {
 	var op *net.OpError
 	switch {
-	case dialling.Err() != nil:
+	case dialling.Err() != nil, errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("no answer in %v", s.hopTimeout)
 	case errors.As(err, &op):
 		return op.Err
