@@ -44,6 +44,15 @@
 // commands is waited for only for a fixed time, because such a command may wait for
 // a stage that has not begun.
 //
+// # Chains
+//
+// Remote commands of neighbouring stages with nothing but a pipe between them are one
+// chain, a remote.Chain. Each stage brings its command to the gathering of its
+// neighbours when its words are expanded; when all have come, or have turned out not
+// to be remote, the chains are made. The first command to call opens its chain, each
+// meets the barrier, the last to be ready starts the chain, and each waits for its own
+// outcome. The pipes between them stay empty.
+//
 // # Poison
 //
 // A remote command that ends without saying how is lost, and what it has written

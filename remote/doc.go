@@ -18,6 +18,12 @@
 // no program runs and no input is taken. Start runs the program. Whoever opened
 // a Cmd must Start and Wait for it, or Close it.
 //
+// A [Chain] is several such programs in a row. Neighbours on one host are one
+// session; between two hosts the output goes over a hop, which the first host makes
+// with a ticket for the second, or through this process. It opens all hosts before it
+// starts any, and when a part of it is lost, aborts those after it before one of them
+// can see an end of its input, and ends those before it.
+//
 // The streams given to a Cmd stay the caller's: it closes none of them. Those
 // that are files are waited for with poll(2), so that a Cmd whose program has
 // ended takes no byte more and waits for nobody, and one whose reader has gone
