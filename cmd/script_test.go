@@ -113,6 +113,7 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 	env.Setenv("XDG_CONFIG_HOME", "")
 	env.Setenv("SSH_AUTH_SOCK", "")
+	env.Setenv("GORACE", os.Getenv("GORACE"))
 	env.Setenv("PATH", bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	examples, err := filepath.Abs("../examples")
 	if err != nil {
