@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -255,12 +254,5 @@ func (c *Chain) Discard(stage int) {
 		if p.first <= stage {
 			p.cancel(errReaderLost)
 		}
-	}
-}
-
-// Signal sends a signal to the programs of every session that is under way.
-func (c *Chain) Signal(sig syscall.Signal) {
-	for _, p := range c.parts {
-		_ = p.cmd.Signal(sig)
 	}
 }

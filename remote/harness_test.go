@@ -62,10 +62,7 @@ func newHost(t testing.TB, adjust ...func(*serve.Server)) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := listen(t)
 	h := &host{
 		Server:   &serve.Server{Key: hostKey, Callers: callers, Programs: serve.AnyProgram{}},
 		address:  ln.Addr().String(),

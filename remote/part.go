@@ -254,7 +254,9 @@ func (p *part) outcome(program int) Outcome {
 		o.Err, o.ReaderGone = &ExitError{Program: program, Signal: "PIPE"}, true
 	case errors.As(p.err, &exit), p.err == nil, p.err == errReaderLost,
 		errors.As(p.err, &copied) && copied.Output() && !last:
-		if o.Result != nil && (o.Result.Status != 0 || o.Result.Signal != "") {
+		if o.Result == nil {
+			o.Err = p.err // nobody has said how it ended
+		} else if o.Result.Status != 0 || o.Result.Signal != "" {
 			o.Err = &ExitError{Program: program, Status: o.Result.Status, Signal: o.Result.Signal}
 		}
 	case program > 0 && isLoss(p.err) && context.Cause(p.chain.ctx) == nil:
