@@ -37,7 +37,7 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 		return exitWith(statusPipe), nil // a loop would call its host for ever
 	}
 	switch args[0] {
-	case "echo", "printf", "pwd", "type", "dirs", "times", "help":
+	case "echo", "printf", "type", "dirs", "times", "help":
 		// The interpreter ignores the errors of its writes.
 		if f, ok := hc.Stdout.(*os.File); ok && readerGone(ctx, f) {
 			return exitWith(statusPipe), nil
@@ -54,6 +54,9 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 		if !isFunction(hc, args[0]) {
 			return x.withText(args), nil
 		}
+	}
+	if builtinOf(args[0]) != nil && !isFunction(hc, args[0]) {
+		return append([]string{markBuiltin}, args...), nil
 	}
 	return args, nil
 }
@@ -166,6 +169,8 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		return nil
 	case markDeclare:
 		return x.declare(hc, args[1:])
+	case markBuiltin:
+		return x.runBuiltin(ctx, sh, hc, args[1:])
 	case markEval:
 		t := x.plan.prepare(strings.Join(args[1:], " "))
 		defer x.plan.release(t)
