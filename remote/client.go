@@ -27,6 +27,7 @@ type client struct {
 	message  wire.Message
 	listing  []wire.Listing
 	refusal  *RefusedError
+	accept   wire.Accept
 	hopped   wire.Hopped
 	hopIn    bool          // the input of the session comes over a hop
 	hopOut   bool          // its output goes over a hop
@@ -69,7 +70,11 @@ func (c *client) handle(f wire.Frame) error {
 		close(c.answered)
 		return nil
 	case f.Type == wire.TypeAccept && c.phase == phaseOpening:
-		c.phase = phaseOpen
+		a, err := wire.DecodeAccept(f.Payload)
+		if err != nil {
+			return err
+		}
+		c.accept, c.phase = a, phaseOpen
 		close(c.answered)
 		return nil
 	case f.Type == wire.TypePrograms && c.phase == phaseListing:

@@ -39,7 +39,8 @@ type Cmd struct {
 	Programs []Program
 	// Stdin is the input of the first program; nil is an empty one. An
 	// *os.File is read with poll(2); with any other reader Wait returns only
-	// after a Read that is under way.
+	// after a Read that is under way. Nothing is read of it where the host says that
+	// the first program does not read its input.
 	Stdin io.Reader
 	// Ended is asked when Stdin has come to its end, before the program is told so:
 	// false means that the end is none, as when its writer was killed, and gives the

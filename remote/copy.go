@@ -15,7 +15,7 @@ import (
 // that comes after the context was done is the end of whoever was cancelled too.
 func (c *Cmd) copyIn() {
 	in := c.session.Stdin
-	if c.Stdin == nil {
+	if c.Stdin == nil || !c.client.accept.Input {
 		_ = in.Close()
 		return
 	}

@@ -280,12 +280,13 @@ func (d *configDecoder) programs(n *tomlNode) {
 func (d *configDecoder) program(f *tomlField) {
 	p := &Program{Name: f.name}
 	d.c.Programs[f.name] = p
-	var run *tomlNode
+	var run, reads *tomlNode
 	d.table(f.value, fmt.Sprintf("program %q", f.name), keys{
 		"run":     func(n *tomlNode) { run = n },
 		"args":    func(n *tomlNode) { d.args(n, p) },
 		"allow":   func(n *tomlNode) { d.allow(n, &p.Allow) },
 		"env":     func(n *tomlNode) { d.env(n, p) },
+		"stdin":   func(n *tomlNode) { reads = n },
 		"summary": func(n *tomlNode) { d.summary(n, p) },
 	})
 	if run == nil {
@@ -293,6 +294,18 @@ func (d *configDecoder) program(f *tomlField) {
 		return
 	}
 	d.run(run, p)
+	d.stdin(reads, p)
+}
+
+// stdin is called when p.Run is known. n may be nil.
+func (d *configDecoder) stdin(n *tomlNode, p *Program) {
+	if n == nil {
+		p.IgnoresInput = len(p.Run) > 0 && ignoresInput(p.Run[0])
+		return
+	}
+	if d.is(n, unstable.Bool, "stdin", "stdin = false, for a program that does not read its input") {
+		p.IgnoresInput = n.text == "false"
+	}
 }
 
 func (d *configDecoder) run(n *tomlNode, p *Program) {

@@ -124,6 +124,7 @@ batch = ["bob", "carol"]
 [programs]
 inline = { run = ["true"] }
 dotted.run = ["false"]
+dotted.stdin = true
 
 [programs.upper]
 run = ["tr", "a-z", "A-Z"]
@@ -136,6 +137,7 @@ summary = "turns a into A"
 run = ["/opt/c++filt", ""]
 args = "none"
 env = []
+stdin = false
 
 [hop_to.b]
 address = "b.example.net:7747"
@@ -156,7 +158,7 @@ key = "`+hostKeyC+`"
 		DeadTimeout:    time.Minute,
 		Groups:         map[string][]string{"batch": {"bob", "carol"}},
 		Programs: map[string]*Program{
-			"inline": {Name: "inline", Run: []string{"/bin/true"}},
+			"inline": {Name: "inline", Run: []string{"/bin/true"}, IgnoresInput: true},
 			"dotted": {Name: "dotted", Run: []string{"/bin/false"}},
 			"upper": {
 				Name:    "upper",
@@ -166,7 +168,7 @@ key = "`+hostKeyC+`"
 				Env:     []string{"FOO", "APP_*"},
 				Summary: "turns a into A",
 			},
-			"c++filt": {Name: "c++filt", Run: []string{"/opt/c++filt", ""}, Env: []string{}},
+			"c++filt": {Name: "c++filt", Run: []string{"/opt/c++filt", ""}, Env: []string{}, IgnoresInput: true},
 		},
 		HopTo: map[string]*HopTarget{
 			"b": {

@@ -244,7 +244,7 @@ func (c *conn) open(o wire.Open) bool {
 	c.session = s
 	c.mu.Unlock()
 	s.accepted()
-	c.send(wire.Frame{Type: wire.TypeAccept})
+	c.send(wire.Accept{Input: s.reads}.Frame())
 	ends, err := s.run()
 	var cut *cutError
 	if !errors.As(err, &cut) {

@@ -35,6 +35,10 @@ type Program struct {
 	// Nil is LANG, LC_* and TZ; empty but not nil accepts none.
 	Env []string
 
+	// IgnoresInput says that the program takes nothing from its standard input: then a
+	// caller offers it none, and what follows the program in a script can have that.
+	IgnoresInput bool
+
 	// Summary is one line for people, or empty.
 	Summary string
 

@@ -111,7 +111,7 @@ func (t AnyProgram) List(caller string) []*Program {
 }
 
 func anyProgram(name, path string) *Program {
-	p := &Program{Name: name, Run: []string{path}, Args: ArgsAny, Env: []string{anyEnv}, Environ: []string{}}
+	p := &Program{Name: name, Run: []string{path}, Args: ArgsAny, Env: []string{anyEnv}, Environ: []string{}, IgnoresInput: ignoresInput(path)}
 	for _, name := range []string{"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR"} {
 		if value, ok := os.LookupEnv(name); ok {
 			p.Environ = append(p.Environ, name+"="+value)

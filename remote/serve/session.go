@@ -23,6 +23,7 @@ type session struct {
 	group   *group
 	ticket  *ticket       // of the input's hop; nil: the caller sends the input
 	hopOut  bool          // HOP is due
+	reads   bool          // the first program reads its input
 	asked   chan wire.Hop // has room for the one
 	started chan struct{} // closed by START
 
@@ -45,6 +46,7 @@ type session struct {
 // index.
 func newSession(c *conn, o wire.Open) (s *session, index int, err error) {
 	var commands []command
+	reads := false
 	for i, p := range o.Programs {
 		program, err := c.server.Programs.Lookup(c.caller, p.Name)
 		if err != nil {
@@ -54,6 +56,7 @@ func newSession(c *conn, o wire.Open) (s *session, index int, err error) {
 		if err != nil {
 			return nil, i, err
 		}
+		reads = reads || i == 0 && !program.IgnoresInput
 		commands = append(commands, command{name: p.Name, argv: argv, environ: environ})
 	}
 	if err := c.server.reserve(); err != nil {
@@ -74,6 +77,7 @@ func newSession(c *conn, o wire.Open) (s *session, index int, err error) {
 		conn:    c,
 		group:   g,
 		hopOut:  o.Out,
+		reads:   reads,
 		asked:   make(chan wire.Hop, 1),
 		started: make(chan struct{}),
 	}

@@ -301,7 +301,7 @@ func TestFramesThatAreNotOfVersion1AreNotSent(t *testing.T) {
 	c, p := newPeer(t, Client)
 	for _, f := range []Frame{
 		{Type: 0x20},
-		{Type: TypeAccept, Payload: []byte("x")},
+		{Type: TypeAccept, Payload: []byte("xy")},
 		{Type: TypeStop, Stream: 3},
 		{Type: TypeStart, Stream: Stdout},
 		{Type: TypeOpen, Payload: make([]byte, MaxPayload+1)},

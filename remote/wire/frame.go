@@ -108,7 +108,7 @@ func (r roles) has(role Role) bool { return r&(1<<role) != 0 }
 // layouts are those of version 1, by type.
 var layouts = [...]layout{
 	TypeOpen:     {"OPEN", fromClient, 2, MaxPayload, false},
-	TypeAccept:   {"ACCEPT", fromServer, 0, 0, false},
+	TypeAccept:   {"ACCEPT", fromServer, 1, 1, false},
 	TypeRefuse:   {"REFUSE", fromServer, 4, 4 + MaxText, false},
 	TypeStart:    {"START", fromClient, 0, 0, false},
 	TypeData:     {"DATA", fromEither, 1, MaxPayload, true},

@@ -265,7 +265,7 @@ func (c *callee) answer(f Frame) (complete bool, err error) {
 		return false, c.conn.Send(Refuse{Status: StatusNotFound, Text: `no program "nosuch"`}.Frame())
 	}
 	s := c.conn.Begin()
-	if err := c.conn.Send(Frame{Type: TypeAccept}); err != nil {
+	if err := c.conn.Send(Accept{Input: true}.Frame()); err != nil {
 		return false, err
 	}
 	select {

@@ -28,7 +28,17 @@ func decode(b []byte) (string, error) {
 			return "", err
 		}
 		switch f.Type {
-		case TypeAccept, TypeStart, TypeList, TypePause, TypeRelay, TypeTaken:
+		case TypeAccept:
+			a, err := DecodeAccept(f.Payload)
+			if err != nil {
+				return "", err
+			}
+			if a.Input {
+				text.WriteString("ACCEPT input\n")
+			} else {
+				text.WriteString("ACCEPT\n")
+			}
+		case TypeStart, TypeList, TypePause, TypeRelay, TypeTaken:
 			fmt.Fprintf(&text, "%v\n", f.Type)
 		case TypeData:
 			fmt.Fprintf(&text, "DATA %v %v\n", f.Stream, quote(string(f.Payload)))
@@ -240,7 +250,7 @@ func (e *encoder) flush() {
 func (e *encoder) line() {
 	switch kind := e.word(); kind {
 	case "ACCEPT":
-		e.frame(Frame{Type: TypeAccept})
+		e.frame(Accept{Input: e.word() == "input"}.Frame())
 	case "START":
 		e.frame(Frame{Type: TypeStart})
 	case "LIST":
