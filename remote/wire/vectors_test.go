@@ -36,7 +36,7 @@ func decode(b []byte) (string, error) {
 			if a.Input {
 				text.WriteString("ACCEPT input\n")
 			} else {
-				text.WriteString("ACCEPT\n")
+				text.WriteString("ACCEPT no-input\n")
 			}
 		case TypeStart, TypeList, TypePause, TypeRelay, TypeTaken:
 			fmt.Fprintf(&text, "%v\n", f.Type)
