@@ -23,6 +23,12 @@ func builtinOf(name string) builtin {
 	switch name {
 	case "pwd":
 		return pwd
+	case "exec":
+		return execProgram
+	case "umask":
+		return umask
+	case "ulimit":
+		return ulimit
 	}
 	return nil
 }

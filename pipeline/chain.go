@@ -35,7 +35,7 @@ func newChain(runs []*remoteRun) {
 	if first.hc.Stdin != nil {
 		c.Stdin = first.hc.Stdin
 	}
-	c.Stdout, c.Stderr = last.output(last.hc.Stdout), last.output(last.hc.Stderr)
+	c.Stdout, c.Stderr = last.output(last.hc.Stdout), last.output(stderrOf(last.hc))
 	c.Grace = first.x.opts.Grace
 	c.Lost = func(stage int, err error) {
 		r := runs[stage]

@@ -19,11 +19,17 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 	if isInternal(ctx) {
 		return args, nil
 	}
-	sh, hc := shellOf(ctx), interp.HandlerCtx(ctx)
+	sh, hc := shellOf(ctx), handlerContext(ctx)
 	if args[0] = x.plan.unmasked(args[0]); isMark(args[0]) {
+		if t := descriptorsOf(hc); t != nil {
+			t.isNoProgram()
+		}
 		return x.callMark(sh, hc, args), nil
 	}
 	sh.at.Store(packPlace(hc.Pos))
+	if t := descriptorsOf(hc); t != nil && (interp.IsBuiltin(args[0]) || isFunction(hc, args[0])) {
+		t.isNoProgram()
+	}
 	if x.plan.statuses && !runsText(args[0]) && !isFunction(hc, args[0]) {
 		x.statuses.called(runnerOf(hc))
 	}
@@ -50,10 +56,17 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 				return exitWith(lost.status), nil
 			}
 		}
+	case "set":
+		if on, is := takesNoclobber(args); is && !isFunction(hc, args[0]) {
+			return []string{markNoclobber, strconv.FormatBool(on)}, nil
+		}
 	case "eval", "source", ".", "trap", "command", "builtin":
 		if !isFunction(hc, args[0]) {
 			return x.withText(args), nil
 		}
+	}
+	if args[0] == "exec" && len(args) == 1 {
+		return args, nil // the interpreter keeps its redirections
 	}
 	if builtinOf(args[0]) != nil && !isFunction(hc, args[0]) {
 		return append([]string{markBuiltin}, args...), nil
@@ -88,7 +101,7 @@ func (x *execution) withText(args []string) []string {
 	}
 	switch args[0] {
 	case "eval":
-		if mayNeedMarks(strings.Join(args[1:], " ")) {
+		if x.plan.mayNeedMarks(strings.Join(args[1:], " ")) {
 			return append([]string{markEval}, args[1:]...)
 		}
 	case "source", ".":
@@ -140,7 +153,7 @@ func exitWith(status int) []string { return []string{"exit", strconv.Itoa(status
 // exec is the interpreter's ExecHandler: it runs what is neither a function nor a
 // builtin.
 func (x *execution) exec(ctx context.Context, args []string) error {
-	sh, hc := shellOf(ctx), interp.HandlerCtx(ctx)
+	sh, hc := shellOf(ctx), handlerContext(ctx)
 	if isMark(args[0]) {
 		return x.mark(ctx, sh, hc, args)
 	}
@@ -185,6 +198,17 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		} else {
 			x.times.end(args[2], args[1], veiled(hc))
 		}
+	case markNoclobber:
+		c := &builtinCall{x: x, sh: sh, hc: hc, name: "set"}
+		c.setAttributes(ctx, func(a *attributes) { a.noclobber = args[1] == "true" })
+		return nil
+	case markFree:
+		number := 10
+		if t := descriptorsOf(hc); t != nil {
+			number = t.free()
+		}
+		_, _ = io.WriteString(hc.Stdout, strconv.Itoa(number))
+		return nil
 	case markPlain:
 		_ = hc.Builtin(internal(ctx), []string{"set", "+e"})
 	case markStatuses:
@@ -233,9 +257,10 @@ func (x *execution) runHeld(ctx context.Context, sh *shell, hc interp.HandlerCon
 		return err
 	}
 	own := &shell{runner: runner.Subshell(), stage: sh.stage}
-	if err := interp.StdIO(hc.Stdin, hc.Stdout, veiled(hc))(own.runner); err != nil {
+	if err := interp.StdIO(hc.Stdin, hc.Stdout, own.inherits(&x.ownership, veiled(hc)))(own.runner); err != nil {
 		return err // not for files
 	}
+	defer own.closeDescriptors()
 	err := runGuarded(ctx, own, sc.shells[i].in(now))
 	sh.takeOver(own)
 	return err
@@ -262,6 +287,9 @@ func veiled(hc interp.HandlerContext) io.Writer {
 // unveil opens the stderr that is behind a veil.
 func unveil(hc interp.HandlerContext) (io.ReadWriteCloser, error) {
 	hc.Stderr = veiled(hc)
+	if t := descriptorsOf(hc); t != nil {
+		return t.with(t.stderr), nil
+	}
 	if f, ok, err := openSpecial(hc, "/dev/stderr"); ok {
 		return f, err
 	}
@@ -274,8 +302,12 @@ func (v *veil) Close() error                { return nil }
 
 // open is the interpreter's OpenHandler, for redirections and sourced files.
 func (x *execution) open(ctx context.Context, path string, flag int, perm os.FileMode) (io.ReadWriteCloser, error) {
-	hc := interp.HandlerCtx(ctx)
-	switch path = x.plan.unmasked(path); path {
+	hc := handlerContext(ctx)
+	path = x.plan.unmaskedPath(path)
+	if r, ok := readRedirection(path); ok {
+		return x.redirect(ctx, hc, r)
+	}
+	switch path {
 	case markVeil:
 		return &veil{hc.Stderr}, nil
 	case markUnveil:
@@ -289,6 +321,7 @@ func (x *execution) open(ctx context.Context, path string, flag int, perm os.Fil
 	if file != nil && file.content != nil {
 		return x.openSource(file, file.content), nil
 	}
+	perm = newFileMode // the interpreter's is stricter than POSIX has it
 	f, err := x.openPath(ctx, hc, path, flag, perm)
 	if err != nil || file == nil {
 		return f, err

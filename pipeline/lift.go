@@ -20,6 +20,7 @@ type lifter struct {
 
 	defines  bool // definitions of functions become marks as well
 	errexit  bool // "set -e" may be on
+	holds    bool // commands in the background keep what is open
 	function bool // what is being rewritten is in a function
 }
 
@@ -37,7 +38,7 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 	sc.file.Name = name
 	l := &lifter{
 		script: sc, copies: c.stmts, owned: make(map[*syntax.Stmt]*plannedPipeline),
-		defines: id != 0, errexit: p.errexit,
+		defines: id != 0, errexit: p.errexit, holds: p.descriptors,
 	}
 	sv := newSurveyor(sc.file)
 	sv.open = id != 0
@@ -49,6 +50,7 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 		l.prepare(number, pl, sv)
 	}
 	l.survey(prog.File)
+	p.redirected(sc, prog.Source, shift)
 	timed(sc)
 	looped(sc)
 	sc.file.Stmts = l.list(sc.file.Stmts, nil, false)
@@ -124,8 +126,11 @@ func takesStdout(r *syntax.Redirect) bool {
 	switch r.Op {
 	case syntax.RdrAll, syntax.AppAll:
 		return true
-	case syntax.RdrOut, syntax.AppOut, syntax.RdrClob, syntax.DplOut:
-		return r.N == nil || r.N.Value == "1"
+	case syntax.RdrOut, syntax.AppOut, syntax.RdrClob, syntax.DplOut, syntax.DplIn, syntax.RdrInOut, syntax.RdrIn:
+		if r.N == nil {
+			return r.Op != syntax.RdrIn && r.Op != syntax.RdrInOut && r.Op != syntax.DplIn
+		}
+		return r.N.Value == "1"
 	}
 	return false
 }
@@ -175,7 +180,12 @@ func (l *lifter) list(stmts []*syntax.Stmt, before *syntax.Stmt, ignored bool) [
 			rewritten = append(rewritten, l.freshStatuses(s.Position, before))
 		}
 		l.stmt(s, ignored)
-		rewritten = append(rewritten, s)
+		if l.holds && s.Background {
+			l.script.changed = true
+			rewritten = append(rewritten, l.inBackground(s))
+		} else {
+			rewritten = append(rewritten, s)
+		}
 		before = s
 	}
 	return rewritten

@@ -24,6 +24,12 @@ const busyRetries = 9
 // runLocal runs a local program and returns its status in the way of an exec
 // handler.
 func (x *execution) runLocal(ctx context.Context, sh *shell, hc interp.HandlerContext, args []string) error {
+	return x.runProgram(ctx, sh, hc, &invocation{args: args})
+}
+
+// runProgram is runLocal for a program that may be called in another way.
+func (x *execution) runProgram(ctx context.Context, sh *shell, hc interp.HandlerContext, in *invocation) error {
+	args := in.args
 	path, err := lookup(hc.Dir, hc.Env, args[0])
 	if err != nil {
 		return x.cannotRun(hc, err)
@@ -33,8 +39,16 @@ func (x *execution) runLocal(ctx context.Context, sh *shell, hc interp.HandlerCo
 		return x.cannotRun(hc, &lookupError{args[0], reason(err), statusRefused})
 	}
 	cmd := &exec.Cmd{
-		Path: path, Args: args, Dir: hc.Dir, Env: environment(hc.Env),
-		Stdin: hc.Stdin, Stdout: out.stdout, Stderr: out.stderr,
+		Path: path, Args: in.argv(), Dir: hc.Dir, Env: environment(hc.Env),
+		Stdin: out.stdin, Stdout: out.stdout, Stderr: out.stderr, ExtraFiles: out.above,
+	}
+	if in.bare {
+		cmd.Env = []string{}
+	}
+	if err := x.launch(hc, cmd); err != nil {
+		out.started()
+		_ = out.wait(ctx)
+		return x.cannotRun(hc, err)
 	}
 	var p *process
 	outlives := x.plan.outlives(hc.Pos) && len(out.captures) == 0
@@ -48,6 +62,7 @@ func (x *execution) runLocal(ctx context.Context, sh *shell, hc interp.HandlerCo
 		return lethal{p.freeze, p.kill}, nil
 	})
 	out.started()
+	descriptorsOf(hc).started()
 	if !ok || err != nil {
 		_ = out.wait(ctx)
 		if err != nil {
@@ -55,6 +70,7 @@ func (x *execution) runLocal(ctx context.Context, sh *shell, hc interp.HandlerCo
 		}
 		return x.killedStatus(sh, v)
 	}
+	in.started = true
 	if sh.stage.runs(hc.Pos) && !sh.stage.plan.substitutes {
 		defer sh.stage.handOver(p)()
 	}
@@ -149,7 +165,7 @@ func (x *execution) cannotRun(hc interp.HandlerContext, err error) error {
 	if line := hc.Pos.Line(); line > 0 {
 		place = fmt.Sprintf("line %d: ", line)
 	}
-	fmt.Fprintf(hc.Stderr, "rpipe: %s%s\n", place, printable(err.Error()))
+	fmt.Fprintf(stderrOf(hc), "rpipe: %s%s\n", place, printable(err.Error()))
 	status, _ := statusOf(err)
 	return failure(status)
 }
@@ -157,21 +173,24 @@ func (x *execution) cannotRun(hc interp.HandlerContext, err error) error {
 // outputs are the outputs of one command as files for a process. Those that are
 // none, as in $( ), are captured.
 type outputs struct {
-	stdout, stderr io.Writer // *os.File, or nil for nowhere
+	stdin          *os.File  // nil: closed
+	stdout, stderr io.Writer // *os.File, which is nil if it is closed, or nil for nowhere
+	above          []*os.File
 	captures       []*capture
+	captured       []io.Writer // by captures
 }
 
 func (x *execution) outputsFor(hc interp.HandlerContext) (*outputs, error) {
 	o := &outputs{}
+	o.stdin, _ = hc.Stdin.(*os.File)
 	var err error
-	if o.stdout, err = o.file(x, hc.Stdout); err != nil {
-		return nil, err
+	if o.stdout, err = o.file(x, hc.Stdout); err == nil {
+		o.stderr, err = o.file(x, stderrOf(hc))
 	}
-	if same(hc.Stdout, hc.Stderr) {
-		o.stderr = o.stdout
-		return o, nil
+	if err == nil {
+		o.above, err = o.inherited(x, descriptorsOf(hc))
 	}
-	if o.stderr, err = o.file(x, hc.Stderr); err != nil {
+	if err != nil {
 		o.started()
 		_ = o.wait(context.Background()) // at its end: nobody has the file
 		return nil, err
@@ -179,18 +198,27 @@ func (x *execution) outputsFor(hc interp.HandlerContext) (*outputs, error) {
 	return o, nil
 }
 
+// file returns an output as a file: the same one for the same writer.
 func (o *outputs) file(x *execution, w io.Writer) (io.Writer, error) {
-	if _, ok := w.(*os.File); ok {
+	switch w.(type) {
+	case *os.File:
 		return w, nil
+	case closedStream:
+		return (*os.File)(nil), nil
 	}
 	if w == nil || same(w, io.Discard) {
 		return nil, nil
+	}
+	for i, c := range o.captured {
+		if same(c, w) {
+			return o.captures[i].file, nil
+		}
 	}
 	c, err := newCapture(w, &x.capturing)
 	if err != nil {
 		return nil, err
 	}
-	o.captures = append(o.captures, c)
+	o.captures, o.captured = append(o.captures, c), append(o.captured, w)
 	return c.file, nil
 }
 

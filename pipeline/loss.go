@@ -114,6 +114,11 @@ func (sp *spread) output(s *stageRun, stream any) {
 	for v := range h.all {
 		if slices.Contains(v.in, id) {
 			sp.output(v.stage, v.stdout)
+			for _, stream := range v.above {
+				if !isReader(stream) {
+					sp.output(v.stage, stream)
+				}
+			}
 		}
 	}
 }
@@ -147,7 +152,6 @@ func (sp *spread) stage(s *stageRun) {
 	last := after[len(after)-1]
 	if !last.plan.redirected {
 		sp.result(s.parent, s.pipeline.stdout, s.plan.place)
-		return
 	}
 	for _, o := range sp.x.hunter.outputs { // where it really goes
 		if o.stage == last || o.stage.isInside(last) {
@@ -156,8 +160,9 @@ func (sp *spread) stage(s *stageRun) {
 	}
 }
 
-// A fifoOutput is a FIFO that a stage has opened for writing: its reader sees an end
-// when the stage is killed, also if nothing has been started in it yet.
+// A fifoOutput is a FIFO that a stage has opened for writing, or a pipe that it writes to
+// by a duplicate: its reader sees an end when the stage is killed, also if nothing has
+// been started in it yet.
 type fifoOutput struct {
 	stage *stageRun
 	fifo  *os.File
@@ -171,6 +176,10 @@ func (x *execution) opens(s *stageRun, fifo *os.File) {
 	}
 	h := &x.hunter
 	h.starting.Lock()
+	if slices.Contains(h.outputs, fifoOutput{s, fifo}) {
+		h.starting.Unlock()
+		return
+	}
 	h.outputs = slices.DeleteFunc(h.outputs, func(o fifoOutput) bool {
 		return pipeOf(o.fifo) == (pipeID{}) // closed
 	})

@@ -10,23 +10,27 @@ import (
 // They begin with a NUL byte, which no word of a shell can hold. Where a text is
 // rewritten, which cannot hold it either, a secret stands in its place.
 const (
-	markPipeline = "\x00pipeline" // with a script and an index in its pipelines: runs it
-	markShell    = "\x00shell"    // with a script and an index in its shells: runs it
-	markFunction = "\x00function" // with a script and an index in its functions: defines it
-	markDeclare  = "\x00declare"  // with a declaration's words: prints functions
-	markBuiltin  = "\x00builtin"  // with the words of a builtin that is ours
-	markEval     = "\x00eval"     // with the words of an "eval"
-	markSource   = "\x00source"   // with those of a "source", without its name
-	markTraps    = "\x00traps"    // prints the traps
-	markPlain    = "\x00plain"    // switches "set -e" off; keeps the status
-	markStatus   = "\x00status"   // ends with the status of the command before it
-	markLoop     = "\x00loop"     // with a status: ends with it, unless "set -e" is on
-	markStatuses = "\x00statuses" // brings PIPESTATUS up to date; keeps the status
-	markTime     = "\x00time"     // measures; keeps the status
+	markPipeline  = "\x00pipeline"  // with a script and an index in its pipelines: runs it
+	markShell     = "\x00shell"     // with a script and an index in its shells: runs it
+	markFunction  = "\x00function"  // with a script and an index in its functions: defines it
+	markDeclare   = "\x00declare"   // with a declaration's words: prints functions
+	markBuiltin   = "\x00builtin"   // with the words of a builtin that is ours
+	markEval      = "\x00eval"      // with the words of an "eval"
+	markSource    = "\x00source"    // with those of a "source", without its name
+	markTraps     = "\x00traps"     // prints the traps
+	markPlain     = "\x00plain"     // switches "set -e" off; keeps the status
+	markNoclobber = "\x00noclobber" // with true or false: whether ">" does not overwrite files
+	markStatus    = "\x00status"    // ends with the status of the command before it
+	markLoop      = "\x00loop"      // with a status: ends with it, unless "set -e" is on
+	markStatuses  = "\x00statuses"  // brings PIPESTATUS up to date; keeps the status
+	markTime      = "\x00time"      // measures; keeps the status
 
-	markBody   = "\x00body"   // the name of a function that holds what may "return"
+	markBody     = "\x00body"     // the name of a function that holds what may "return"
+	markRedirect = "\x00redirect" // as a file for stderr, with what redirect_words.go says: a redirection
+
 	markVeil   = "\x00veil"   // as a file for stderr: hides what is traced of a mark
 	markUnveil = "\x00unveil" // as a file for stderr, behind the veil: what that hides
+	markFree   = "\x00free"   // prints the lowest number for a descriptor of "{name}"
 	markOutput = "\x00output" // as a file: takes the output of a builtin
 )
 

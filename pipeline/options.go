@@ -50,6 +50,11 @@ type Options struct {
 	// stays the caller's to close, and may serve several Runs at the same time.
 	Keeper *keeper.Keeper
 
+	// Launcher tells that the main of this process calls launcher.Main where it is asked
+	// to; else programs cannot be given the umask and the limits of their shell, and are
+	// not run.
+	Launcher bool
+
 	// Terminal tells that the script runs in the foreground of a terminal. Its
 	// local processes then stay in the process group of this process, so that
 	// they may use the terminal and get its INT and QUIT by themselves; else

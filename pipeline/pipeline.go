@@ -84,11 +84,14 @@ func (p *pipelineRun) prepare(ctx context.Context, sh *shell, hc interp.HandlerC
 			s.readers.open(w)
 			if ps.PipeAll {
 				errOut = w
+				if t, ok := stderr.(*descriptors); ok {
+					errOut = t.with(w)
+				}
 			}
 		}
 		s.stdout = out
 		s.shell = &shell{runner: sh.runner.Subshell(), stage: s}
-		if err := interp.StdIO(in, out, errOut)(s.shell.runner); err != nil {
+		if err := interp.StdIO(in, out, s.shell.inherits(&p.x.ownership, errOut))(s.shell.runner); err != nil {
 			return err // not for files
 		}
 		in = input

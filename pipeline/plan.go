@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"bytes"
+	"slices"
 	"sort"
 	"sync"
 
@@ -20,6 +21,9 @@ type plan struct {
 	linger   bool            // and to wait for those of a stage cannot take for ever
 	errexit  bool            // "set -e" may be on
 	statuses bool            // PIPESTATUS may be read
+
+	descriptors bool // redirections are done here
+	persists    bool // and an "exec" may open something in a function, or in a text
 
 	mu    sync.RWMutex
 	texts texts
@@ -137,6 +141,14 @@ func (p *plan) background(file *syntax.File) {
 			if n.Name != nil {
 				functions[n.Name.Value] = true
 			}
+		}
+		return true
+	})
+	p.persists = unknown
+	syntax.Walk(file, func(n syntax.Node) bool {
+		p.descriptors = p.descriptors || n != nil && needsDescriptors(n)
+		if s, ok := n.(*syntax.Stmt); ok {
+			p.persists = p.persists || len(s.Redirs) > 0 && isExec(s.Cmd) || slices.ContainsFunc(s.Redirs, isVariable)
 		}
 		return true
 	})

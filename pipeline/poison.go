@@ -46,6 +46,7 @@ type victim struct {
 	stage  *stageRun // nil outside of any stage
 	in     []pipeID  // the pipes that it reads: its input, and the FIFOs among its words
 	stdout any       // its output
+	above  []any     // what it has above 2
 	lethal
 }
 
@@ -220,6 +221,14 @@ func (x *execution) victimOf(sh *shell, hc interp.HandlerContext, words []string
 	v := &victim{stage: sh.stage, stdout: hc.Stdout}
 	if id := x.pipeOf(hc.Stdin); id != (pipeID{}) {
 		v.in = append(v.in, id)
+	}
+	if t := descriptorsOf(hc); t != nil && words != nil {
+		for _, n := range t.above {
+			v.above = append(v.above, n.stream)
+			if id := x.pipeOf(n.stream); id != (pipeID{}) && isReader(n.stream) {
+				v.in = append(v.in, id)
+			}
+		}
 	}
 	for _, w := range words {
 		if x.fifos.holds(w) {

@@ -114,3 +114,21 @@ func unblock(path string) {
 	}
 	syscall.Close(fd)
 }
+
+// isReader reports whether a stream is a file that can be read.
+func isReader(stream any) bool {
+	f, ok := stream.(*os.File)
+	if !ok || f == nil {
+		return false
+	}
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	reads := false
+	err = conn.Control(func(fd uintptr) {
+		flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0)
+		reads = err == nil && flags&unix.O_ACCMODE != unix.O_WRONLY
+	})
+	return err == nil && reads
+}

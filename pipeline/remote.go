@@ -305,7 +305,7 @@ func (r *remoteRun) writesTo(next *remoteRun) bool {
 	stdout, _ := r.hc.Stdout.(*os.File)
 	stdin, _ := next.hc.Stdin.(*os.File)
 	return stdout != nil && stdout == r.sh.stage.out && stdin != nil && stdin == next.sh.stage.in &&
-		same(r.hc.Stderr, next.hc.Stderr)
+		same(stderrOf(r.hc), stderrOf(next.hc))
 }
 
 // output returns w as an output of the command. What is no file is a buffer of

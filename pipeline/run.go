@@ -57,6 +57,7 @@ func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 		_ = x.io.close(ctx)
 		return &ExitError{Status: statusUsage, Err: err}
 	}
+	defer sh.closeDescriptors()
 	late := x.lateness(scriptCtx)
 	defer late.stop()
 	err = late.await(func() error { return runGuarded(scriptCtx, sh, x.plan.main.file) })
@@ -114,7 +115,9 @@ type execution struct {
 	times    stopwatch
 	statuses freshness
 	sources  sources
-	hidden   atomic.Pointer[verdict] // the failure that nobody looked at, if there was one
+
+	ownership ownership
+	hidden    atomic.Pointer[verdict] // the failure that nobody looked at, if there was one
 
 	commands  gate           // the exec handlers under way
 	remnant   remnant        // programs that outlive the script

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 
 	"mvdan.cc/sh/v3/interp"
@@ -17,6 +18,9 @@ type shell struct {
 
 	at   atomic.Uint64           // line and column of the latest command, for reports of bugs
 	last atomic.Pointer[verdict] // the latest failure that was ours
+
+	framing sync.Once
+	frame   *frame // what the shell has opened by "exec"; see ownFrame
 }
 
 type shellKey struct{}

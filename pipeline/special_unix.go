@@ -11,22 +11,14 @@ import (
 	"mvdan.cc/sh/v3/interp"
 )
 
-// openSpecial opens the names of a shell's own standard streams. To the kernel
-// they are those of this process, which runs many shells. ok is false for all
-// other names.
+// openSpecial opens the names of a shell's own descriptors. ok is false for all other
+// names.
 func openSpecial(hc interp.HandlerContext, path string) (f io.ReadWriteCloser, ok bool, err error) {
-	var stream any
-	switch path {
-	case "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0":
-		stream = hc.Stdin
-	case "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1":
-		stream = hc.Stdout
-	case "/dev/stderr", "/dev/fd/2", "/proc/self/fd/2":
-		stream = hc.Stderr
-	default:
+	number, ok := descriptorName(path)
+	if !ok {
 		return nil, false, nil
 	}
-	switch stream := stream.(type) {
+	switch stream := streamOf(hc, number).(type) {
 	case *os.File:
 		f, err := duplicate(stream)
 		if err != nil {

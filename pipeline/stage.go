@@ -68,6 +68,7 @@ func (s *stageRun) run() {
 	if s.ran {
 		s.report()
 	}
+	s.shell.closeDescriptors()
 	s.pipeline.x.letGo(s)
 }
 

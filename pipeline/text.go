@@ -62,8 +62,16 @@ func (p *plan) unmasked(word string) string {
 	return word
 }
 
+// unmaskedPath is unmasked for the word of a redirection, in which there may be several.
+func (p *plan) unmaskedPath(path string) string {
+	return strings.ReplaceAll(path, p.texts.secret, "\x00")
+}
+
 // mayNeedMarks is false for texts that surely are left as they are.
-func mayNeedMarks(text string) bool {
+func (p *plan) mayNeedMarks(text string) bool {
+	if p.descriptors && strings.ContainsAny(text, "<>&") {
+		return true
+	}
 	for _, s := range []string{"|", "while", "until", "time", "PIPESTATUS", "-f", "return", "local", "trap"} {
 		if strings.Contains(text, s) {
 			return true
@@ -76,7 +84,7 @@ func mayNeedMarks(text string) bool {
 // cannot be prepared (bad syntax, for one) is left as it is, and the interpreter
 // reports it.
 func (p *plan) prepare(written string) *text {
-	if !mayNeedMarks(written) {
+	if !p.mayNeedMarks(written) {
 		return &text{written: written, printed: written}
 	}
 	p.mu.Lock()

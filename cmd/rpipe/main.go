@@ -12,6 +12,7 @@ import (
 
 	"rpipe/cmd/internal/commandline"
 	"rpipe/pipeline/keeper"
+	"rpipe/pipeline/launcher"
 	"rpipe/remote/serve/reaper"
 )
 
@@ -54,6 +55,9 @@ func main() {
 	}
 	if keeper.Asked() {
 		os.Exit(keeper.Main())
+	}
+	if launcher.Asked() {
+		os.Exit(launcher.Main())
 	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -59,6 +59,7 @@ func (c *command) script(ctx context.Context) error {
 		Params:   params,
 		Dialer:   dialer,
 		Keeper:   keeper,
+		Launcher: true,
 		Terminal: terminal,
 		Settle:   settle,
 		Diagnose: func(e *pipeline.StageError) { commandline.Report(c.stderr, "rpipe", e) },
