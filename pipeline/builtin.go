@@ -23,6 +23,16 @@ func builtinOf(name string) builtin {
 	switch name {
 	case "pwd":
 		return pwd
+	case "declare", "typeset", "local", "export", "readonly":
+		return declareWords
+	case "unset":
+		return unset
+	case "set":
+		return set
+	case "shopt":
+		return shopt
+	case "caller":
+		return caller
 	}
 	return nil
 }

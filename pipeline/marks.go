@@ -13,7 +13,7 @@ const (
 	markPipeline = "\x00pipeline" // with a script and an index in its pipelines: runs it
 	markShell    = "\x00shell"    // with a script and an index in its shells: runs it
 	markFunction = "\x00function" // with a script and an index in its functions: defines it
-	markDeclare  = "\x00declare"  // with a declaration's words: prints functions
+	markDeclare  = "\x00declare"  // with a script and an index in its declarations: runs it
 	markBuiltin  = "\x00builtin"  // with the words of a builtin that is ours
 	markEval     = "\x00eval"     // with the words of an "eval"
 	markSource   = "\x00source"   // with those of a "source", without its name
@@ -23,6 +23,12 @@ const (
 	markLoop     = "\x00loop"     // with a status: ends with it, unless "set -e" is on
 	markStatuses = "\x00statuses" // brings PIPESTATUS up to date; keeps the status
 	markTime     = "\x00time"     // measures; keeps the status
+	markDescend  = "\x00descend"  // begins a subshell; keeps the status
+	markEnter    = "\x00enter"    // with its name: begins a function; keeps the status
+	markKeep     = "\x00keep"     // with "begin" or "end": of a function that keeps options; keeps the status
+	markWritable = "\x00writable" // with names: ends the shell if one is read-only; keeps the status
+	markOption   = "\x00option"   // with an option's name: succeeds if it is on
+	markCommand  = "\x00command"  // with the text of the command behind it; keeps the status
 
 	markBody   = "\x00body"   // the name of a function that holds what may "return"
 	markVeil   = "\x00veil"   // as a file for stderr: hides what is traced of a mark
