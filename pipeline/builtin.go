@@ -29,6 +29,16 @@ func builtinOf(name string) builtin {
 		return umask
 	case "ulimit":
 		return ulimit
+	case "declare", "typeset", "local", "export", "readonly":
+		return declareWords
+	case "unset":
+		return unset
+	case "set":
+		return set
+	case "shopt":
+		return shopt
+	case "caller":
+		return caller
 	}
 	return nil
 }

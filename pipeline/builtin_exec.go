@@ -5,7 +5,6 @@ import (
 	"errors"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"mvdan.cc/sh/v3/interp"
 )
@@ -80,15 +79,4 @@ func (in *invocation) argv() []string {
 		return in.args
 	}
 	return append([]string{in.name}, in.args[1:]...)
-}
-
-// takesNoclobber reports whether a "set" is one of noclobber only, and which.
-func takesNoclobber(args []string) (on, is bool) {
-	switch strings.Join(args, " ") {
-	case "set -C", "set -o noclobber":
-		return true, true
-	case "set +C", "set +o noclobber":
-		return false, true
-	}
-	return false, false
 }

@@ -29,9 +29,8 @@ type descriptors struct {
 
 // attributes are what a shell hands on besides descriptors.
 type attributes struct {
-	mask      *os.FileMode // of files; nil is the one of this process
-	limits    limits       // nil are those of this process
-	noclobber bool         // ">" does not overwrite files
+	mask   *os.FileMode // of files; nil is the one of this process
+	limits limits       // nil are those of this process
 }
 
 // A numbered is a descriptor above 2.

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"mvdan.cc/sh/v3/expand"
@@ -14,12 +15,27 @@ import (
 // value, and PWD and OLDPWD always are, as in bash.
 func environment(env expand.Environ) []string {
 	values := make(map[string]string)
+	var withdrawn []string
 	for name, v := range env.Each {
+		if name == "" || name[0] == 0 {
+			if name, is := strings.CutPrefix(name, hiddenUnexported); is {
+				withdrawn = append(withdrawn, name)
+			}
+			continue
+		}
+		if !v.IsSet() && v.Local {
+			continue // the one that it hides is exported still
+		}
 		_, exported := values[name]
 		exported = exported || v.Exported || name == "PWD" || name == "OLDPWD"
 		if v.IsSet() && v.Kind == expand.String && exported {
 			values[name] = v.Str
 		} else {
+			delete(values, name)
+		}
+	}
+	for _, name := range withdrawn {
+		if !env.Get(name).Exported {
 			delete(values, name)
 		}
 	}
@@ -29,6 +45,24 @@ func environment(env expand.Environ) []string {
 	}
 	slices.Sort(list)
 	return list
+}
+
+// environmentOfShell returns the environment that a shell makes of the one that it got:
+// it counts in SHLVL, and its options are its own.
+func environmentOfShell(env []string) []string {
+	level := 0
+	list := make([]string, 0, len(env)+1)
+	for _, kv := range env {
+		name, value, _ := strings.Cut(kv, "=")
+		switch name {
+		case "SHLVL":
+			level, _ = strconv.Atoi(strings.TrimSpace(value))
+		case "SHELLOPTS", "BASHOPTS":
+		default:
+			list = append(list, kv)
+		}
+	}
+	return append(list, "SHLVL="+strconv.Itoa(max(level, 0)+1))
 }
 
 // travelling returns what is offered of env to a remote program: the variables

@@ -2,7 +2,10 @@ package pipeline
 
 import (
 	"reflect"
+	"runtime"
+	"strings"
 
+	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
 )
 
@@ -10,12 +13,17 @@ import (
 // the background, and calls handlers in them without saying which: a pipeline there
 // would be run in a copy of the wrong shell, while that one goes on. What is needed
 // is in fields that it keeps to itself, which are found here by their names and
-// types, and only read.
+// types. They are only read, but for the variables: writeEnv is where a Runner looks
+// them up, and cannot be given to one; and no method removes a local variable of a
+// function from outside of it, as "unset" in a function that it calls does.
 var (
 	runnerField = field[interp.HandlerContext, *interp.Runner]("runner")
 	noErrExit   = field[interp.Runner, bool]("noErrExit")
 	inFuncField = field[interp.Runner, bool]("inFunc")
 	inSource    = field[interp.Runner, bool]("inSource")
+	inTrapField = field[interp.Runner, bool]("handlingTrap")
+	writeEnv    = field[interp.Runner, expand.WriteEnviron]("writeEnv")
+	configField = field[interp.Runner, *expand.Config]("ecfg")
 )
 
 // field returns the index of a struct's field. It panics where there is none of that
@@ -49,4 +57,108 @@ func situationOf(r *interp.Runner) situation {
 		ignored: v.Field(noErrExit).Bool(),
 		returns: v.Field(inFuncField).Bool() || v.Field(inSource).Bool(),
 	}
+}
+
+// at returns a pointer to a field of a struct that can be addressed.
+func at[Type any](v reflect.Value, field int) *Type {
+	return reflect.NewAt(reflect.TypeFor[Type](), v.Field(field).Addr().UnsafePointer()).Interface().(*Type)
+}
+
+// variablesOf returns the variables of a Runner, innermost scope first. It may be used
+// by what the Runner executes.
+func variablesOf(r *interp.Runner) expand.WriteEnviron {
+	return *at[expand.WriteEnviron](reflect.ValueOf(r).Elem(), writeEnv)
+}
+
+// setVariables makes env the innermost scope of a Runner; where it executes a function,
+// until that ends.
+func setVariables(r *interp.Runner, env expand.WriteEnviron) {
+	*at[expand.WriteEnviron](reflect.ValueOf(r).Elem(), writeEnv) = env
+}
+
+// expansionOf returns what expands words in a Runner, for what it executes.
+func expansionOf(r *interp.Runner) *expand.Config {
+	return *at[*expand.Config](reflect.ValueOf(r).Elem(), configField)
+}
+
+// inFunction reports whether a Runner executes a function.
+func inFunction(r *interp.Runner) bool {
+	return reflect.ValueOf(r).Elem().Field(inFuncField).Bool()
+}
+
+// handlesTrap reports whether a Runner executes a trap.
+func handlesTrap(r *interp.Runner) bool {
+	return reflect.ValueOf(r).Elem().Field(inTrapField).Bool()
+}
+
+// A scope is one of those that the interpreter has for variables: of a function, of
+// a subshell, or the global one.
+type scope struct{ overlay reflect.Value }
+
+// scopeOf returns the innermost scope of env, without what this package puts around
+// it. It returns false behind the last.
+func scopeOf(env expand.Environ) (scope, bool) {
+	for {
+		switch e := env.(type) {
+		case *variables:
+			env = e.WriteEnviron
+			continue
+		case nil:
+			return scope{}, false
+		}
+		v := reflect.ValueOf(env)
+		if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct || v.Elem().Type().Name() != "overlayEnviron" {
+			return scope{}, false
+		}
+		return scope{v.Elem()}, true
+	}
+}
+
+func (s scope) field(name string) reflect.Value {
+	f := s.overlay.FieldByName(name)
+	return reflect.NewAt(f.Type(), f.Addr().UnsafePointer()).Elem()
+}
+
+// outer returns the scope around this one, which may not be writable where this one is
+// that of a subshell.
+func (s scope) outer() (scope, bool) {
+	parent, _ := s.field("parent").Interface().(expand.Environ)
+	return scopeOf(parent)
+}
+
+// env returns the scope as an environment.
+func (s scope) env() expand.WriteEnviron {
+	return s.overlay.Addr().Interface().(expand.WriteEnviron)
+}
+
+// isFunction reports whether it is that of a function.
+func (s scope) isFunction() bool { return s.field("funcScope").Bool() }
+
+// own returns a variable that the scope itself holds.
+func (s scope) own(name string) (expand.Variable, bool) {
+	v := s.field("values").MapIndex(reflect.ValueOf(s.key(name)))
+	if !v.IsValid() {
+		return expand.Variable{}, false
+	}
+	return v.FieldByName("Variable").Interface().(expand.Variable), true
+}
+
+// forget removes a variable from the scope: one of an outer scope appears.
+func (s scope) forget(name string) {
+	s.field("values").SetMapIndex(reflect.ValueOf(s.key(name)), reflect.Value{})
+}
+
+// names calls f for every variable that the scope itself holds.
+func (s scope) names(f func(name string, v expand.Variable)) {
+	for it := s.field("values").MapRange(); it.Next(); {
+		f(it.Value().FieldByName("Name").String(), it.Value().FieldByName("Variable").Interface().(expand.Variable))
+	}
+}
+
+// key returns a name in the form that the interpreter has it in.
+func (s scope) key(name string) string {
+	if runtime.GOOS == "windows" {
+		return strings.ToUpper(name)
+	}
+	return name
 }

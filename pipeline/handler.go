@@ -2,12 +2,14 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
+	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
 
 	"rpipe/parser"
@@ -33,6 +35,7 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 	if x.plan.statuses && !runsText(args[0]) && !isFunction(hc, args[0]) {
 		x.statuses.called(runnerOf(hc))
 	}
+	x.note(hc, args)
 	if !sh.stage.calls(ctx, hc.Pos, args) {
 		return exitWith(causeStatus(context.Cause(ctx))), nil
 	}
@@ -56,12 +59,11 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 				return exitWith(lost.status), nil
 			}
 		}
-	case "set":
-		if on, is := takesNoclobber(args); is && !isFunction(hc, args[0]) {
-			return []string{markNoclobber, strconv.FormatBool(on)}, nil
-		}
 	case "eval", "source", ".", "trap", "command", "builtin":
 		if !isFunction(hc, args[0]) {
+			if len(args) > 1 && (args[0] == "command" || args[0] == "builtin") && builtinOf(args[1]) != nil {
+				return append([]string{markBuiltin}, args[1:]...), nil
+			}
 			return x.withText(args), nil
 		}
 	}
@@ -72,6 +74,27 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 		return append([]string{markBuiltin}, args...), nil
 	}
 	return args, nil
+}
+
+// note keeps what a script can read of the command that is about to run.
+func (x *execution) note(hc interp.HandlerContext, args []string) {
+	uses := &x.plan.main.uses
+	if !uses.lastWord && !uses.stack && !uses.commands {
+		return
+	}
+	r := runnerOf(hc)
+	env := variablesOf(r)
+	if uses.lastWord {
+		_ = env.Set("_", text1(args[len(args)-1]))
+	}
+	if uses.stack && r.Funcs[args[0]] != nil {
+		_ = env.Set(hiddenCalled, text1(strconv.Itoa(int(hc.Pos.Line()))))
+	}
+	if uses.commands && !handlesTrap(r) {
+		if s := x.plan.stage(hc.Pos); s != nil {
+			_ = env.Set("BASH_COMMAND", text1(x.plan.command(s, hc.Pos)))
+		}
+	}
 }
 
 // isFunction reports whether a command is a function of its shell.
@@ -178,10 +201,38 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		defer x.commands.leave()
 		return x.runHeld(ctx, sh, hc, args[0], x.plan.script(index(args[1])), index(args[2]))
 	case markFunction:
-		define(hc, x.plan.script(index(args[1])).functions[index(args[2])])
-		return nil
+		return x.define(hc, x.plan.script(index(args[1])).functions[index(args[2])])
 	case markDeclare:
-		return x.declare(hc, args[1:])
+		return x.runDeclaration(ctx, sh, hc, x.plan.script(index(args[1])).declarations[index(args[2])])
+	case markOption:
+		if !x.shellOption(hc, args[1]) {
+			return failure(1)
+		}
+		return nil
+	case markWritable:
+		for _, name := range args[1:] {
+			if v := hc.Env.Get(name); v.ReadOnly || name == "PPID" {
+				fmt.Fprintf(veiled(hc), "rpipe: line %d: %s: readonly variable\n", hc.Pos.Line(), name)
+				if args[1] == "" {
+					return failure(1)
+				}
+				return hc.Builtin(ctx, exitWith(1))
+			}
+		}
+	case markDescend:
+		x.descend(runnerOf(hc))
+	case markEnter:
+		x.enter(hc, args[1])
+	case markKeep:
+		if args[1] == "end" {
+			x.restoreOptions(ctx, hc)
+		} else {
+			_ = variablesOf(runnerOf(hc)).Set(hiddenKept, expand.Variable{Set: true, Local: true, Kind: expand.String})
+		}
+	case markCommand:
+		if !handlesTrap(runnerOf(hc)) {
+			_ = variablesOf(runnerOf(hc)).Set("BASH_COMMAND", text1(args[1]))
+		}
 	case markBuiltin:
 		return x.runBuiltin(ctx, sh, hc, args[1:])
 	case markEval:
@@ -198,10 +249,6 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		} else {
 			x.times.end(args[2], args[1], veiled(hc))
 		}
-	case markNoclobber:
-		c := &builtinCall{x: x, sh: sh, hc: hc, name: "set"}
-		c.setAttributes(ctx, func(a *attributes) { a.noclobber = args[1] == "true" })
-		return nil
 	case markFree:
 		number := 10
 		if t := descriptorsOf(hc); t != nil {
@@ -210,18 +257,16 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		_, _ = io.WriteString(hc.Stdout, strconv.Itoa(number))
 		return nil
 	case markPlain:
-		_ = hc.Builtin(internal(ctx), []string{"set", "+e"})
+		if len(args) > 1 && args[1] != "" || !x.shellOption(hc, "inherit_errexit") {
+			_ = hc.Builtin(internal(ctx), []string{"set", "+e"})
+			if x.plan.main.uses.special {
+				x.noteShellOptions(hc, with(x.shellOptionsOf(hc), "errexit", false))
+			}
+		}
 	case markStatuses:
 		runner := runnerOf(hc)
 		if args[1] != fresh || x.statuses.isStale(runner) {
-			status := hc.LastExitStatus
-			if args[1] == negated {
-				status = 0
-				if hc.LastExitStatus == 0 {
-					status = 1
-				}
-			}
-			sh.setStatuses(ctx, hc, status)
+			sh.setStatuses(ctx, hc, hc.LastExitStatus)
 			x.statuses.written(runner)
 		}
 	}
@@ -257,6 +302,7 @@ func (x *execution) runHeld(ctx context.Context, sh *shell, hc interp.HandlerCon
 		return err
 	}
 	own := &shell{runner: runner.Subshell(), stage: sh.stage}
+	x.descend(own.runner)
 	if err := interp.StdIO(hc.Stdin, hc.Stdout, own.inherits(&x.ownership, veiled(hc)))(own.runner); err != nil {
 		return err // not for files
 	}

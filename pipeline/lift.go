@@ -18,9 +18,15 @@ type lifter struct {
 	copies map[*syntax.Stmt]*syntax.Stmt
 	owned  map[*syntax.Stmt]*plannedPipeline // pipelines of two or more stages, by their statement's copy
 
+	uses      features              // of the text
+	main      features              // of the program's own
+	functions map[string]bool       // that the text defines
+	alone     map[*syntax.Stmt]bool // what may fail without an end
+
 	defines  bool // definitions of functions become marks as well
 	errexit  bool // "set -e" may be on
 	holds    bool // commands in the background keep what is open
+	ignoring bool // "set -e" does not act on what is being rewritten
 	function bool // what is being rewritten is in a function
 }
 
@@ -36,9 +42,15 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 		alone:  make(map[syntax.Pos]bool),
 	}
 	sc.file.Name = name
+	sc.source = prog.Source
+	sc.uses = featuresOf(string(prog.Source), prog.File, id == 0 && p.unknown)
 	l := &lifter{
 		script: sc, copies: c.stmts, owned: make(map[*syntax.Stmt]*plannedPipeline),
-		defines: id != 0, errexit: p.errexit, holds: p.descriptors,
+		defines: id != 0 || sc.uses.exports, errexit: p.errexit, holds: p.descriptors,
+		uses: sc.uses, main: sc.uses, functions: make(map[string]bool),
+	}
+	if id != 0 {
+		l.main = p.main.uses
 	}
 	sv := newSurveyor(sc.file)
 	sv.open = id != 0
@@ -53,6 +65,9 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 	p.redirected(sc, prog.Source, shift)
 	timed(sc)
 	looped(sc)
+	if id == 0 && sc.uses.readonly {
+		l.alone = aloneOnLine(sc.file.Stmts)
+	}
 	sc.file.Stmts = l.list(sc.file.Stmts, nil, false)
 	return sc
 }
@@ -74,6 +89,9 @@ func (l *lifter) survey(file *syntax.File) {
 		case *syntax.FuncDecl:
 			l.script.lasting = true
 			l.script.bodies[l.copies[n.Body]] = n.Body
+			if n.Name != nil {
+				l.functions[n.Name.Value] = true
+			}
 		}
 		return true
 	})
@@ -179,6 +197,9 @@ func (l *lifter) list(stmts []*syntax.Stmt, before *syntax.Stmt, ignored bool) [
 		if readsStatuses(s) {
 			rewritten = append(rewritten, l.freshStatuses(s.Position, before))
 		}
+		if l.commandNamed(s) {
+			rewritten = append(rewritten, quietly(mark(s.Position, markCommand, l.written(s))))
+		}
 		l.stmt(s, ignored)
 		if l.holds && s.Background {
 			l.script.changed = true
@@ -195,7 +216,7 @@ func (l *lifter) list(stmts []*syntax.Stmt, before *syntax.Stmt, ignored bool) [
 // not enough, a mark makes one of ours inside of it.
 func (l *lifter) shell(stmts []*syntax.Stmt) []*syntax.Stmt {
 	if !holds(stmts, needsShell) {
-		return l.list(stmts, nil, false)
+		return l.descending(l.list(stmts, nil, false))
 	}
 	pos := stmts[0].Position
 	return []*syntax.Stmt{l.ownShell(&syntax.Stmt{Position: pos, Cmd: &syntax.Subshell{Lparen: pos, Rparen: pos, Stmts: stmts}}, false)}
@@ -220,10 +241,13 @@ func (l *lifter) stmt(s *syntax.Stmt, ignored bool) {
 	if s == nil {
 		return
 	}
+	ignored = ignored || s.Negated
+	outer := l.ignoring
+	l.ignoring = ignored
+	defer func() { l.ignoring = outer }()
 	for _, r := range s.Redirs {
 		l.words(r)
 	}
-	ignored = ignored || s.Negated
 	if p := l.owned[s]; p != nil {
 		l.lift(s, p)
 		return
@@ -243,13 +267,29 @@ func (l *lifter) stmt(s *syntax.Stmt, ignored bool) {
 		if ignored {
 			cmd.Stmts = condition(cmd.Stmts)
 		}
+		cmd.Stmts = l.descending(cmd.Stmts)
 		return
 	case *syntax.DeclClause:
 		if l.declaration(s, cmd) {
 			return
 		}
 	}
+	kept := false
+	if f, ok := s.Cmd.(*syntax.FuncDecl); ok {
+		kept = holds([]*syntax.Stmt{f.Body}, keepsOptions)
+	}
 	l.command(s.Cmd, ignored)
+	if f, ok := s.Cmd.(*syntax.FuncDecl); ok {
+		l.entered(f, kept)
+	}
+	if test, ok := s.Cmd.(*syntax.TestClause); ok {
+		l.optionTests(test)
+	}
+	l.scoped(s)
+	l.guarded(s)
+	if l.uses.caseless || l.main.caseless {
+		l.caseless(s)
+	}
 	if s.Negated && (isCompound(s.Cmd) || l.errexit && mayBeFunction(s.Cmd)) {
 		s.Cmd = &syntax.Block{Lbrace: s.Position, Rbrace: s.Position, Stmts: condition([]*syntax.Stmt{{Position: s.Position, Cmd: s.Cmd}})}
 	}
@@ -258,33 +298,6 @@ func (l *lifter) stmt(s *syntax.Stmt, ignored bool) {
 		m := indexed(s.Position, markFunction, l.script, len(l.script.functions)-1)
 		s.Cmd, s.Redirs = m.Cmd, m.Redirs
 	}
-}
-
-// declaration makes a declaration that prints functions a mark, which prints what the
-// user has written. It returns false for all others.
-func (l *lifter) declaration(s *syntax.Stmt, decl *syntax.DeclClause) bool {
-	prints := slices.ContainsFunc(decl.Args, func(a *syntax.Assign) bool {
-		return a.Naked && a.Name == nil && a.Value != nil && a.Value.Lit() == "-f"
-	})
-	if !prints {
-		return false
-	}
-	m := mark(s.Position, markDeclare)
-	call := m.Cmd.(*syntax.CallExpr)
-	for _, a := range decl.Args {
-		switch {
-		case a.Value != nil && a.Name == nil:
-			call.Args = append(call.Args, a.Value)
-		case a.Naked:
-			call.Args = append(call.Args, literal(a.Name.ValuePos, a.Name.Value))
-		default:
-			return false
-		}
-	}
-	l.words(call)
-	l.script.changed = true
-	s.Cmd, s.Redirs = call, append(s.Redirs, m.Redirs...)
-	return true
 }
 
 // element rewrites a statement that stands in no list, behind before.
@@ -360,13 +373,18 @@ func final(stmts []*syntax.Stmt) *syntax.Stmt {
 // words rewrites the substitutions in a node that is no list of statements.
 func (l *lifter) words(node syntax.Node) {
 	syntax.Walk(node, func(n syntax.Node) bool {
+		l.special(n)
 		switch n := n.(type) {
 		case *syntax.CmdSubst:
-			plain := l.errexit && !isSimple(n.Stmts)
+			plain := l.errexit && (!isSimple(n.Stmts) || namesVariable(n, "-") || namesVariable(n, "SHELLOPTS"))
+			ignoring := ""
+			if l.ignoring {
+				ignoring = "ignored"
+			}
 			n.Stmts = l.shell(n.Stmts)
 			if plain {
 				// bash switches it off there.
-				n.Stmts = append([]*syntax.Stmt{quietly(mark(n.Left, markPlain))}, n.Stmts...)
+				n.Stmts = append([]*syntax.Stmt{quietly(mark(n.Left, markPlain, ignoring))}, n.Stmts...)
 			}
 			return false
 		case *syntax.ProcSubst:

@@ -4,9 +4,8 @@ import "mvdan.cc/sh/v3/syntax"
 
 // What a markStatuses says of the command before it.
 const (
-	fresh   = "fresh"   // PIPESTATUS may have been set by it: unless a command was called since, it was
-	stale   = "stale"   // it was no pipeline: PIPESTATUS is its status
-	negated = "negated" // and it stood behind "!"
+	fresh = "fresh" // PIPESTATUS may have been set by it: unless a command was called since, it was
+	stale = "stale" // it was no pipeline: PIPESTATUS is its status
 )
 
 // freshStatuses returns a statement that brings PIPESTATUS up to date after the
@@ -20,7 +19,8 @@ func (l *lifter) freshStatuses(pos syntax.Pos, before *syntax.Stmt) *syntax.Stmt
 		case nil, *syntax.CallExpr, *syntax.DeclClause, *syntax.TestClause, *syntax.ArithmCmd, *syntax.LetClause, *syntax.Subshell:
 			state = stale
 			if before.Negated {
-				state = negated
+				l.statusesInside(before)
+				return quietly(mark(pos, markStatus))
 			}
 		}
 	}
@@ -53,14 +53,17 @@ func readsStatuses(s *syntax.Stmt) bool {
 }
 
 // names reports whether PIPESTATUS is expanded anywhere in a node.
-func names(node syntax.Node) bool {
+func names(node syntax.Node) bool { return namesVariable(node, "PIPESTATUS") }
+
+// namesVariable reports whether a variable is expanded anywhere in a node.
+func namesVariable(node syntax.Node, name string) bool {
 	found := false
 	syntax.Walk(node, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.ParamExp:
-			found = found || n.Param != nil && n.Param.Value == "PIPESTATUS"
+			found = found || n.Param != nil && n.Param.Value == name
 		case *syntax.Lit:
-			found = found || n.Value == "PIPESTATUS" // in arithmetic
+			found = found || n.Value == name // in arithmetic
 		}
 		return !found
 	})

@@ -10,20 +10,25 @@ import (
 // They begin with a NUL byte, which no word of a shell can hold. Where a text is
 // rewritten, which cannot hold it either, a secret stands in its place.
 const (
-	markPipeline  = "\x00pipeline"  // with a script and an index in its pipelines: runs it
-	markShell     = "\x00shell"     // with a script and an index in its shells: runs it
-	markFunction  = "\x00function"  // with a script and an index in its functions: defines it
-	markDeclare   = "\x00declare"   // with a declaration's words: prints functions
-	markBuiltin   = "\x00builtin"   // with the words of a builtin that is ours
-	markEval      = "\x00eval"      // with the words of an "eval"
-	markSource    = "\x00source"    // with those of a "source", without its name
-	markTraps     = "\x00traps"     // prints the traps
-	markPlain     = "\x00plain"     // switches "set -e" off; keeps the status
-	markNoclobber = "\x00noclobber" // with true or false: whether ">" does not overwrite files
-	markStatus    = "\x00status"    // ends with the status of the command before it
-	markLoop      = "\x00loop"      // with a status: ends with it, unless "set -e" is on
-	markStatuses  = "\x00statuses"  // brings PIPESTATUS up to date; keeps the status
-	markTime      = "\x00time"      // measures; keeps the status
+	markPipeline = "\x00pipeline" // with a script and an index in its pipelines: runs it
+	markShell    = "\x00shell"    // with a script and an index in its shells: runs it
+	markFunction = "\x00function" // with a script and an index in its functions: defines it
+	markDeclare  = "\x00declare"  // with a script and an index in its declarations: runs it
+	markBuiltin  = "\x00builtin"  // with the words of a builtin that is ours
+	markEval     = "\x00eval"     // with the words of an "eval"
+	markSource   = "\x00source"   // with those of a "source", without its name
+	markTraps    = "\x00traps"    // prints the traps
+	markPlain    = "\x00plain"    // switches "set -e" off; keeps the status
+	markStatus   = "\x00status"   // ends with the status of the command before it
+	markLoop     = "\x00loop"     // with a status: ends with it, unless "set -e" is on
+	markStatuses = "\x00statuses" // brings PIPESTATUS up to date; keeps the status
+	markTime     = "\x00time"     // measures; keeps the status
+	markDescend  = "\x00descend"  // begins a subshell; keeps the status
+	markEnter    = "\x00enter"    // with its name: begins a function; keeps the status
+	markKeep     = "\x00keep"     // with "begin" or "end": of a function that keeps options; keeps the status
+	markWritable = "\x00writable" // with names: ends the shell if one is read-only; keeps the status
+	markOption   = "\x00option"   // with an option's name: succeeds if it is on
+	markCommand  = "\x00command"  // with the text of the command behind it; keeps the status
 
 	markBody     = "\x00body"     // the name of a function that holds what may "return"
 	markRedirect = "\x00redirect" // as a file for stderr, with what redirect_words.go says: a redirection

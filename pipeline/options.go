@@ -41,6 +41,10 @@ type Options struct {
 	Name   string
 	Params []string
 
+	// Command tells that the script was an operand of the command line, as that of
+	// "bash -c"; else it is a file, and Name is its path.
+	Command bool
+
 	// Dialer opens remote stages; nil refuses them all. It stays the caller's
 	// to close, and may serve several Runs at the same time.
 	Dialer *remote.Dialer

@@ -91,6 +91,7 @@ func (p *pipelineRun) prepare(ctx context.Context, sh *shell, hc interp.HandlerC
 		}
 		s.stdout = out
 		s.shell = &shell{runner: sh.runner.Subshell(), stage: s}
+		p.x.descend(s.shell.runner)
 		if err := interp.StdIO(in, out, s.shell.inherits(&p.x.ownership, errOut))(s.shell.runner); err != nil {
 			return err // not for files
 		}

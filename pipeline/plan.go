@@ -20,6 +20,7 @@ type plan struct {
 	jobs     bool            // the program has commands in the background
 	linger   bool            // and to wait for those of a stage cannot take for ever
 	errexit  bool            // "set -e" may be on
+	unknown  bool            // it may run texts that are known only then
 	statuses bool            // PIPESTATUS may be read
 
 	descriptors bool // redirections are done here
@@ -27,22 +28,26 @@ type plan struct {
 
 	mu    sync.RWMutex
 	texts texts
+	files map[*syntax.Stmt]string // in which the bodies of functions stand, where that is not the script
 }
 
 // A script is a text prepared for the interpreter, with what the marks in it stand
 // for. It is not changed when it is finished.
 type script struct {
-	id        int  // 0 is the program's own
-	end       uint // of the offsets in its tree
-	file      *syntax.File
-	pipelines []*plannedPipeline // of two or more stages
-	shells    []*plannedShell
-	functions []*syntax.FuncDecl            // that marks define
-	bodies    map[*syntax.Stmt]*syntax.Stmt // of functions, with what the user has written
-	stages    map[syntax.Pos]*plannedStage  // every stage with a name, by the name's position in the copy
-	alone     map[syntax.Pos]bool           // simple commands in the background, by the position of their name
-	changed   bool                          // something in it was rewritten
-	lasting   bool                          // what is in it may run when the text has been run
+	id           int  // 0 is the program's own
+	end          uint // of the offsets in its tree
+	file         *syntax.File
+	source       []byte // that was written
+	uses         features
+	pipelines    []*plannedPipeline // of two or more stages
+	shells       []*plannedShell
+	functions    []*syntax.FuncDecl // that marks define
+	declarations []*syntax.DeclClause
+	bodies       map[*syntax.Stmt]*syntax.Stmt // of functions, with what the user has written
+	stages       map[syntax.Pos]*plannedStage  // every stage with a name, by the name's position in the copy
+	alone        map[syntax.Pos]bool           // simple commands in the background, by the position of their name
+	changed      bool                          // something in it was rewritten
+	lasting      bool                          // what is in it may run when the text has been run
 }
 
 // A plannedPipeline is one that this package runs itself: all of two or more stages.
@@ -152,6 +157,7 @@ func (p *plan) background(file *syntax.File) {
 		}
 		return true
 	})
+	p.unknown = unknown
 	p.jobs, p.statuses, p.errexit = p.jobs || unknown, p.statuses || unknown, p.errexit || unknown
 	opened := make(map[*syntax.ProcSubst]bool)
 	open := func(words ...*syntax.Word) {
@@ -245,14 +251,34 @@ func (p *plan) feeds(pos syntax.Pos) bool {
 }
 
 // body returns what the user has written as the body of a function that the
-// interpreter has.
-func (p *plan) body(b *syntax.Stmt) *syntax.Stmt {
+// interpreter has, and the text that it stands in, nil if that is not known.
+func (p *plan) body(b *syntax.Stmt) (written *syntax.Stmt, source []byte) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	for _, sc := range append([]*script{p.main}, p.texts.sorted...) {
 		if written := sc.bodies[b]; written != nil {
-			return written
+			return written, sc.source
 		}
 	}
-	return b
+	return b, nil
+}
+
+// defined notes the file that the body of a function stands in.
+func (p *plan) defined(body *syntax.Stmt, file string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.files == nil {
+		p.files = make(map[*syntax.Stmt]string)
+	}
+	p.files[body] = file
+}
+
+// fileOf returns the file that the body of a function stands in.
+func (p *plan) fileOf(body *syntax.Stmt, script string) string {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if file, ok := p.files[body]; ok {
+		return file
+	}
+	return script
 }

@@ -305,7 +305,7 @@ func (r *redirecting) file(path string) (*descriptor, error) {
 	}
 	var f io.ReadWriteCloser
 	var err error
-	if r.t.attrs.noclobber && (r.op == ">" || r.op == "&>") {
+	if (r.op == ">" || r.op == "&>") && r.x.shellOption(r.hc, "noclobber") {
 		f, err = r.unclobbered(path, flag)
 	} else {
 		f, err = r.open(path, flag)

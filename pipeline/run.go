@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
@@ -116,8 +117,13 @@ type execution struct {
 	statuses freshness
 	sources  sources
 
+	begun time.Time
+
 	ownership ownership
-	hidden    atomic.Pointer[verdict] // the failure that nobody looked at, if there was one
+
+	shellOptions string                  // SHELLOPTS where the script begins
+	subshells    atomic.Int64            // how many there were
+	hidden       atomic.Pointer[verdict] // the failure that nobody looked at, if there was one
 
 	commands  gate           // the exec handlers under way
 	remnant   remnant        // programs that outlive the script
@@ -138,7 +144,7 @@ func newExecution(prog *parser.Program, opts Options) (*execution, error) {
 		opts.Env = os.Environ()
 	}
 	x := &execution{
-		plan: newPlan(prog, opts.Name), opts: opts,
+		plan: newPlan(prog, opts.Name), opts: opts, begun: time.Now(), shellOptions: defaultShellOptions,
 		openFile: interp.DefaultOpenHandler(),
 		remnant:  remnant{over: make(chan struct{})},
 	}
@@ -147,7 +153,7 @@ func newExecution(prog *parser.Program, opts Options) (*execution, error) {
 
 // newShell makes the shell of the script.
 func (x *execution) newShell() (*shell, error) {
-	env, restore := x.opts.Env, "unset TMPDIR"
+	env, restore := environmentOfShell(x.opts.Env), "unset TMPDIR"
 	if dir := expand.ListEnviron(env...).Get("TMPDIR"); x.plan.jobs && x.fifos.make(dir.Str) {
 		if dir.IsSet() {
 			quoted, err := syntax.Quote(dir.Str, syntax.LangBash)
@@ -172,6 +178,12 @@ func (x *execution) newShell() (*shell, error) {
 		return nil, err
 	}
 	sh := &shell{runner: runner}
+	runner.Reset()
+	if slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, functionPrefix) }) {
+		x.plan.main.uses.special = true
+		x.importFunctions(runner)
+	}
+	x.adopt(runner)
 	if x.fifos.path != "" {
 		file, err := syntax.NewParser().Parse(strings.NewReader(restore), "")
 		if err != nil {

@@ -52,7 +52,10 @@ func runHere(t *testing.T, script string, change ...func(*pipeline.Options)) (ou
 	}
 	var stdout, stderr bytes.Buffer
 	dir := t.TempDir()
-	opts := pipeline.Options{Stdout: &stdout, Stderr: &stderr, Dir: dir, Env: environ(dir), Name: "test", Launcher: true}
+	opts := pipeline.Options{
+		Stdout: &stdout, Stderr: &stderr, Dir: dir, Env: environ(dir), Name: "test",
+		Launcher: true, Command: true,
+	}
 	for _, f := range change {
 		f(&opts)
 	}

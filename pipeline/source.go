@@ -43,7 +43,7 @@ func (s *sources) take(r *interp.Runner) *sourced {
 
 // source runs a file in the shell of a mark, as the builtin does.
 func (x *execution) source(ctx context.Context, sh *shell, hc interp.HandlerContext, args []string) error {
-	file := &sourced{}
+	file, path := &sourced{}, args[0]
 	if x.fifos.holds(args[0]) {
 		// The interpreter would open it by itself.
 		text, err := x.readFIFO(ctx, args[0])
@@ -60,6 +60,7 @@ func (x *execution) source(ctx context.Context, sh *shell, hc interp.HandlerCont
 	}
 	runner := runnerOf(hc)
 	x.sources.expect(runner, file)
+	defer x.pushFile(hc, path)()
 	err := hc.Builtin(ctx, append([]string{"source"}, args...))
 	x.sources.take(runner)
 	x.plan.release(file.text)

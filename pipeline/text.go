@@ -36,7 +36,7 @@ type text struct {
 
 func newTexts() texts {
 	return texts{
-		secret: rand.Text(),
+		secret: "R" + rand.Text(), // it may be the name of a variable
 		byText: make(map[string]*text), traps: make(map[string]string),
 	}
 }
@@ -72,7 +72,8 @@ func (p *plan) mayNeedMarks(text string) bool {
 	if p.descriptors && strings.ContainsAny(text, "<>&") {
 		return true
 	}
-	for _, s := range []string{"|", "while", "until", "time", "PIPESTATUS", "-f", "return", "local", "trap"} {
+	for _, s := range []string{"|", "while", "until", "time", "PIPESTATUS", "-f", "return", "local", "trap",
+		"declare", "typeset", "export", "readonly", "unset", "()", "$-", "${-", "+=", "FUNCNAME", "BASH_", "function", "SECONDS", "nocasematch", "( "} {
 		if strings.Contains(text, s) {
 			return true
 		}

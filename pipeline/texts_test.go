@@ -10,18 +10,19 @@ import (
 )
 
 func TestPrintedFunctionsAreWhatWasWritten(t *testing.T) {
-	for script, want := range map[string]string{
-		"f() { a | b; (return 3); time c | d; }\ndeclare -f f":  "f()\n{\n\ta | b\n\t(return 3)\n\ttime c | d\n}\n",
-		"f() { while a | b; do :; done; }\ntypeset -f f nosuch": "f()\n{ while a | b; do :; done; }\n",
-		"eval 'f() { a | b; }; c | true'; declare -f f":         "f()\n{ a | b; }\n",
-		"n=f; f() { a | b; }; x=$(declare -f $n); echo \"$x\"":  "f()\n{ a | b; }\n",
-		"f() { a | b; }; f() { c | d; }; declare -f f | cat":    "f()\n{ c | d; }\n",
-		"g() { a | b; }; f() { declare -f g; }; (f)":            "g()\n{ a | b; }\n",
-		"f() { eval 'g() { echo x | cat; }'; g; }; f":           "x\n",
+	for _, script := range []string{
+		"f() { a | b; (return 3); time c | d; }\ndeclare -f f",
+		"f() { while a | b; do :; done; }\ntypeset -f f nosuch",
+		"eval 'f() { a | b; }; c | true'; declare -f f",
+		"n=f; f() { a | b; }; x=$(declare -f $n); echo \"$x\"",
+		"f() { a | b; }; f() { c | d; }; declare -f f | cat",
+		"g() { a | b; }; f() { declare -f g; }; (f)",
+		"f() { eval 'g() { echo x | cat; }'; g; }; f",
+		"f() { local x y=1; ! a | b; trap 'c | d' EXIT; echo $-; }; eval 'declare -f f'",
 	} {
-		got, stderr, _ := runHere(t, script+" 2>/dev/null")
-		if strings.Join(strings.Fields(got.stdout), " ") != strings.Join(strings.Fields(want), " ") {
-			t.Errorf("%s:\n%s\nwant\n%s\n%s", script, got.stdout, want, stderr)
+		want := runBash(t, script+" 2>/dev/null")
+		if got, stderr, _ := runHere(t, script+" 2>/dev/null"); got != want {
+			t.Errorf("%s:\n%+v\nwant\n%+v\n%s", script, got, want, stderr)
 		}
 	}
 }

@@ -57,6 +57,7 @@ func (c *command) script(ctx context.Context) error {
 		Stderr:   c.stderr,
 		Name:     zero,
 		Params:   params,
+		Command:  !c.File,
 		Dialer:   dialer,
 		Keeper:   keeper,
 		Launcher: true,
