@@ -20,6 +20,9 @@ type plan struct {
 	linger   bool            // and to wait for those of a stage cannot take for ever
 	errexit  bool            // "set -e" may be on
 	statuses bool            // PIPESTATUS may be read
+	aliases  bool            // there may be aliases
+	disables bool            // builtins may be disabled
+	hashes   bool            // the paths of programs may be given
 
 	mu    sync.RWMutex
 	texts texts
@@ -75,6 +78,9 @@ type plannedShell struct {
 // newPlan prepares prog, whose tree is not changed.
 func newPlan(prog *parser.Program, name string) *plan {
 	p := &plan{texts: newTexts(), statuses: bytes.Contains(prog.Source, []byte("PIPESTATUS"))}
+	for word, may := range map[string]*bool{"alias": &p.aliases, "enable": &p.disables, "hash": &p.hashes} {
+		*may = bytes.Contains(prog.Source, []byte(word))
+	}
 	p.background(prog.File)
 	p.main = p.newScript(0, prog, name, positionShift)
 	for i, pl := range prog.Pipelines {
@@ -141,6 +147,7 @@ func (p *plan) background(file *syntax.File) {
 		return true
 	})
 	p.jobs, p.statuses, p.errexit = p.jobs || unknown, p.statuses || unknown, p.errexit || unknown
+	p.aliases, p.disables, p.hashes = p.aliases || unknown, p.disables || unknown, p.hashes || unknown
 	opened := make(map[*syntax.ProcSubst]bool)
 	open := func(words ...*syntax.Word) {
 		for _, w := range words {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
@@ -112,6 +113,7 @@ type execution struct {
 	openFile interp.OpenHandlerFunc
 	hunter   hunter
 	times    stopwatch
+	began    time.Time
 	statuses freshness
 	sources  sources
 	hidden   atomic.Pointer[verdict] // the failure that nobody looked at, if there was one
@@ -135,7 +137,7 @@ func newExecution(prog *parser.Program, opts Options) (*execution, error) {
 		opts.Env = os.Environ()
 	}
 	x := &execution{
-		plan: newPlan(prog, opts.Name), opts: opts,
+		plan: newPlan(prog, opts.Name), opts: opts, began: time.Now(),
 		openFile: interp.DefaultOpenHandler(),
 		remnant:  remnant{over: make(chan struct{})},
 	}
