@@ -248,13 +248,13 @@ func (d *declaring) run(ctx context.Context) error {
 		d.on += "r"
 	}
 	if d.functions {
-		return d.declareFunctions()
+		return d.declareFunctions(ctx)
 	}
 	if len(d.operands) == 0 {
-		return d.list()
+		return d.list(ctx)
 	}
 	if d.prints && d.variant != "export" && d.variant != "readonly" {
-		return d.printNamed()
+		return d.printNamed(ctx)
 	}
 	for _, o := range d.operands {
 		if d.variant == "local" && o.name == "-" && !o.assigned {

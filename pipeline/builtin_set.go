@@ -167,7 +167,7 @@ func (s *setting) apply(params ...string) error {
 // set is the builtin of that name (POSIX, set; bash, "The Set Builtin").
 func set(ctx context.Context, c *builtinCall) error {
 	if len(c.args) == 0 {
-		return c.listVariables()
+		return c.listVariables(ctx)
 	}
 	s := &setting{builtinCall: c, ctx: ctx, list: c.x.shellOptionsOf(c.hc)}
 	args := c.args
@@ -200,7 +200,7 @@ func set(ctx context.Context, c *builtinCall) error {
 					if err := s.apply(); err != nil {
 						return err
 					}
-					return c.listShellOptions(!on)
+					return c.listShellOptions(ctx, !on)
 				}
 				name := args[0]
 				args = args[1:]
@@ -223,7 +223,7 @@ func set(ctx context.Context, c *builtinCall) error {
 }
 
 // listVariables prints the variables and the functions.
-func (c *builtinCall) listVariables() error {
+func (c *builtinCall) listVariables(ctx context.Context) error {
 	all := c.visible()
 	names := make([]string, 0, len(all))
 	for name, v := range all {
@@ -239,16 +239,16 @@ func (c *builtinCall) listVariables() error {
 	if !c.option("posix") {
 		out.WriteString(c.x.listFunctions(c.hc))
 	}
-	return c.write(out.String())
+	return c.writeString(ctx, out.String())
 }
 
 // listShellOptions prints the options of set, as commands or in columns.
-func (c *builtinCall) listShellOptions(commands bool) error {
+func (c *builtinCall) listShellOptions(ctx context.Context, commands bool) error {
 	var out strings.Builder
 	for _, o := range shellOptions {
 		out.WriteString(optionLine(o.name, c.option(o.name), commands, "set %co "))
 	}
-	return c.write(out.String())
+	return c.writeString(ctx, out.String())
 }
 
 // optionLine returns a line that tells the state of an option.

@@ -151,7 +151,7 @@ func shopt(ctx context.Context, c *builtinCall) error {
 		out.WriteString(optionLine(name, is, commands, form))
 	}
 	if !quiet {
-		if err := c.write(out.String()); err != nil {
+		if err := c.writeString(ctx, out.String()); err != nil {
 			return err
 		}
 	}

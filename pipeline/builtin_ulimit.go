@@ -139,7 +139,7 @@ func (c *builtinCall) limit(ctx context.Context, q limitRequest, hard, soft, des
 			}
 			out = fmt.Sprintf("%-20s %20s%s", q.description, unit, out)
 		}
-		return c.write(out)
+		return c.writeString(ctx, out)
 	}
 	var value uint64
 	switch q.value {

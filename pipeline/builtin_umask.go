@@ -57,7 +57,7 @@ func umask(ctx context.Context, c *builtinCall) error {
 		if !symbolic {
 			return nil
 		}
-		return c.write(symbolicMask(mask) + "\n")
+		return c.writeString(ctx, symbolicMask(mask)+"\n")
 	}
 	out := fmt.Sprintf("%04o\n", uint32(mask))
 	switch {
@@ -68,7 +68,7 @@ func umask(ctx context.Context, c *builtinCall) error {
 	case reusable:
 		out = "umask " + out
 	}
-	return c.write(out)
+	return c.writeString(ctx, out)
 }
 
 // symbolicMask returns what a mask permits.

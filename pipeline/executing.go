@@ -3,6 +3,7 @@ package pipeline
 import (
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 
 	"mvdan.cc/sh/v3/expand"
@@ -13,7 +14,8 @@ import (
 // the background, and calls handlers in them without saying which: a pipeline there
 // would be run in a copy of the wrong shell, while that one goes on. What is needed
 // is in fields that it keeps to itself, which are found here by their names and
-// types. They are only read, but for the variables: writeEnv is where a Runner looks
+// types. They are only read, but for the stack of
+// directories and the variables: writeEnv is where a Runner looks
 // them up, and cannot be given to one; and no method removes a local variable of a
 // function from outside of it, as "unset" in a function that it calls does.
 var (
@@ -24,7 +26,23 @@ var (
 	inTrapField = field[interp.Runner, bool]("handlingTrap")
 	writeEnv    = field[interp.Runner, expand.WriteEnviron]("writeEnv")
 	configField = field[interp.Runner, *expand.Config]("ecfg")
+	dirStack    = field[interp.Runner, []string]("dirStack")
+	shellOpts   = options("opts")
 )
+
+// optionNames are the options of "set -o", in the order of the interpreter's table.
+var optionNames = []string{"allexport", "errexit", "noexec", "noglob", "nounset", "xtrace", "pipefail"}
+
+// options returns the index of the field that holds the options of a shell. It
+// panics as field does.
+func options(name string) int {
+	t := reflect.TypeFor[interp.Runner]()
+	f, ok := t.FieldByName(name)
+	if !ok || f.Type.Kind() != reflect.Array || f.Type.Elem().Kind() != reflect.Bool || len(f.Index) != 1 {
+		panic("pipeline: " + t.String() + " has no options in a field " + name)
+	}
+	return f.Index[0]
+}
 
 // field returns the index of a struct's field. It panics where there is none of that
 // name and type: then this package was built with another version of the interpreter
@@ -161,4 +179,17 @@ func (s scope) key(name string) string {
 		return strings.ToUpper(name)
 	}
 	return name
+}
+
+// directoriesOf returns the stack of directories of a Runner which is executing the
+// caller, who may change it. The variable DIRSTACK is what it holds.
+func directoriesOf(r *interp.Runner) *[]string {
+	return (*[]string)(reflect.ValueOf(r).Elem().Field(dirStack).Addr().UnsafePointer())
+}
+
+// optionOf reports whether an option of "set -o" is on in a Runner which is executing
+// the caller; false for one that the interpreter does not know.
+func optionOf(r *interp.Runner, name string) bool {
+	i := slices.Index(optionNames, name)
+	return i >= 0 && reflect.ValueOf(r).Elem().Field(shellOpts).Index(i).Bool()
 }

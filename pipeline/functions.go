@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -123,7 +124,7 @@ func (x *execution) listFunctions(hc interp.HandlerContext) string {
 
 // declareFunctions is a declaration with -f or -F: it prints functions, or changes
 // their attributes.
-func (d *declaring) declareFunctions() error {
+func (d *declaring) declareFunctions(ctx context.Context) error {
 	given, taken := "", ""
 	for _, c := range d.on {
 		if strings.ContainsRune("rtx", c) {
@@ -168,7 +169,7 @@ func (d *declaring) declareFunctions() error {
 				show(name, true)
 			}
 		}
-		return d.write(out.String())
+		return d.writeString(ctx, out.String())
 	}
 	for _, o := range d.operands {
 		name := d.written(o)
@@ -199,7 +200,7 @@ func (d *declaring) declareFunctions() error {
 			_ = d.env.Set(functionPrefix+name+functionSuffix, expand.Variable{})
 		}
 	}
-	if err := d.write(out.String()); err != nil {
+	if err := d.writeString(ctx, out.String()); err != nil {
 		return err
 	}
 	return failure(status)

@@ -45,21 +45,21 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 	if isAddress(args[0]) && !x.plan.feeds(hc.Pos) && goneReader(hc) {
 		return exitWith(statusPipe), nil // a loop would call its host for ever
 	}
+	if args[0] == "command" || args[0] == "builtin" {
+		if inner, ok := unwrapped(hc, args); ok {
+			args = inner
+		}
+	}
+	if x.plan.disables && isDisabled(hc, args[0]) && !isFunction(hc, args[0]) {
+		return append([]string{markProgram}, args...), nil
+	}
 	switch args[0] {
-	case "echo", "printf", "type", "dirs", "times", "help":
+	case "help", "alias", "shopt", "set":
 		// The interpreter ignores the errors of its writes.
 		if f, ok := hc.Stdout.(*os.File); ok && readerGone(ctx, f) {
 			return exitWith(statusPipe), nil
 		}
-	case "read", "mapfile", "readarray":
-		// Its reads cannot be ended where the file is a blocking one.
-		if f, ok := hc.Stdin.(*os.File); ok {
-			awaitInput(ctx, f)
-			if lost := x.readsCut(sh, hc); lost != nil {
-				return exitWith(lost.status), nil
-			}
-		}
-	case "eval", "source", ".", "trap", "command", "builtin":
+	case "eval", "source", ".", "trap":
 		if !isFunction(hc, args[0]) {
 			if len(args) > 1 && (args[0] == "command" || args[0] == "builtin") && builtinOf(args[1]) != nil {
 				return append([]string{markBuiltin}, args[1:]...), nil
@@ -119,8 +119,12 @@ func (x *execution) callMark(sh *shell, hc interp.HandlerContext, args []string)
 
 // withText returns the mark for a builtin that has to do with a text.
 func (x *execution) withText(args []string) []string {
-	if len(args) > 1 && (args[0] == "command" || args[0] == "builtin") && (runsText(args[1]) || args[1] == "trap") {
-		args = args[1:]
+	if runsText(args[0]) {
+		if len(args) > 1 && args[1] == "--" {
+			args = append(args[:1:1], args[2:]...)
+		} else if len(args) > 1 && len(args[1]) > 1 && args[1][0] == '-' {
+			return append([]string{markBuiltin}, args...)
+		}
 	}
 	switch args[0] {
 	case "eval":
@@ -131,6 +135,7 @@ func (x *execution) withText(args []string) []string {
 		if len(args) > 1 {
 			return append([]string{markSource}, args[1:]...)
 		}
+		return append([]string{markBuiltin}, args...)
 	case "trap":
 		if len(args) == 1 || len(args) == 2 && args[1] == "--" {
 			return []string{markTraps}
@@ -235,6 +240,8 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		}
 	case markBuiltin:
 		return x.runBuiltin(ctx, sh, hc, args[1:])
+	case markProgram:
+		return x.exec(ctx, args[1:])
 	case markEval:
 		t := x.plan.prepare(strings.Join(args[1:], " "))
 		defer x.plan.release(t)

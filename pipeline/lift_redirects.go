@@ -271,7 +271,7 @@ func scoped(s *syntax.Stmt, r redirection) *syntax.Stmt {
 func (p *plan) mayPersist(n syntax.Node) bool {
 	switch n := n.(type) {
 	case *syntax.Stmt:
-		return len(n.Redirs) > 0 && isExec(n.Cmd) || slices.ContainsFunc(n.Redirs, isVariable)
+		return len(n.Redirs) > 0 && isExec(n.Cmd) || slices.ContainsFunc(n.Redirs, namesDescriptor)
 	case *syntax.CallExpr:
 		if !p.persists || len(n.Args) == 0 {
 			return false
@@ -282,7 +282,7 @@ func (p *plan) mayPersist(n syntax.Node) bool {
 	return false
 }
 
-func isVariable(r *syntax.Redirect) bool { return r.N != nil && strings.HasPrefix(r.N.Value, "{") }
+func namesDescriptor(r *syntax.Redirect) bool { return r.N != nil && strings.HasPrefix(r.N.Value, "{") }
 
 // stmt makes marks of the redirections of a statement.
 func (rd *redirector) stmt(s *syntax.Stmt) {
@@ -327,7 +327,7 @@ func (rd *redirector) redirect(r *syntax.Redirect, flags string) *syntax.Redirec
 	}
 	switch {
 	case r.N == nil:
-	case isVariable(r):
+	case namesDescriptor(r):
 		name := strings.Trim(r.N.Value, "{}")
 		closes := (r.Op == syntax.DplIn || r.Op == syntax.DplOut) && r.Word.Lit() == "-"
 		parts = append(parts, signPart(pos, signNumber), variableNumber(pos, name, closes))

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -70,7 +71,7 @@ func (c *builtinCall) quoting() quoting {
 func (q quoting) prints(r rune) bool { return unicode.IsPrint(r) && (q.utf8 || r < utf8.RuneSelf) }
 
 // list prints what a declaration without operands does.
-func (d *declaring) list() error {
+func (d *declaring) list(ctx context.Context) error {
 	all := d.visible()
 	if d.variant == "local" {
 		maps.DeleteFunc(all, func(name string, _ expand.Variable) bool { return !d.isLocal(name) })
@@ -92,7 +93,7 @@ func (d *declaring) list() error {
 	if plain {
 		out.WriteString(d.x.listFunctions(d.hc))
 	}
-	return d.write(out.String())
+	return d.writeString(ctx, out.String())
 }
 
 func (d *declaring) isLocal(name string) bool {
@@ -122,7 +123,7 @@ func (d *declaring) matches(name string, v expand.Variable) bool {
 }
 
 // printNamed prints the variables that are named, in the form of declare -p.
-func (d *declaring) printNamed() error {
+func (d *declaring) printNamed(ctx context.Context) error {
 	all := d.visible()
 	var out strings.Builder
 	for _, o := range d.operands {
@@ -133,7 +134,7 @@ func (d *declaring) printNamed() error {
 		}
 		out.WriteString(d.quoting().declared(d.attributes(o.name, v), o.name, v) + "\n")
 	}
-	if err := d.write(out.String()); err != nil {
+	if err := d.writeString(ctx, out.String()); err != nil {
 		return err
 	}
 	if d.failed {

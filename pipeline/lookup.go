@@ -25,6 +25,9 @@ func (e *lookupError) ExitStatus() int { return e.status }
 // path, else the first executable file in PATH counts. The error is a
 // *lookupError: 127 where there is no such file, 126 where it cannot be executed.
 func lookup(dir string, env expand.Environ, name string) (string, error) {
+	if path, ok := env.Get(varHashed).Map[name]; ok {
+		return path, nil
+	}
 	path, err := interp.LookPathDir(dir, env, name)
 	if err == nil && name != "" {
 		return path, nil

@@ -22,6 +22,9 @@ type plan struct {
 	errexit  bool            // "set -e" may be on
 	unknown  bool            // it may run texts that are known only then
 	statuses bool            // PIPESTATUS may be read
+	aliases  bool            // there may be aliases
+	disables bool            // builtins may be disabled
+	hashes   bool            // the paths of programs may be given
 
 	descriptors bool // redirections are done here
 	persists    bool // and an "exec" may open something in a function, or in a text
@@ -84,6 +87,9 @@ type plannedShell struct {
 // newPlan prepares prog, whose tree is not changed.
 func newPlan(prog *parser.Program, name string) *plan {
 	p := &plan{texts: newTexts(), statuses: bytes.Contains(prog.Source, []byte("PIPESTATUS"))}
+	for word, may := range map[string]*bool{"alias": &p.aliases, "enable": &p.disables, "hash": &p.hashes} {
+		*may = bytes.Contains(prog.Source, []byte(word))
+	}
 	p.background(prog.File)
 	p.main = p.newScript(0, prog, name, positionShift)
 	for i, pl := range prog.Pipelines {
@@ -153,12 +159,13 @@ func (p *plan) background(file *syntax.File) {
 	syntax.Walk(file, func(n syntax.Node) bool {
 		p.descriptors = p.descriptors || n != nil && needsDescriptors(n)
 		if s, ok := n.(*syntax.Stmt); ok {
-			p.persists = p.persists || len(s.Redirs) > 0 && isExec(s.Cmd) || slices.ContainsFunc(s.Redirs, isVariable)
+			p.persists = p.persists || len(s.Redirs) > 0 && isExec(s.Cmd) || slices.ContainsFunc(s.Redirs, namesDescriptor)
 		}
 		return true
 	})
 	p.unknown = unknown
 	p.jobs, p.statuses, p.errexit = p.jobs || unknown, p.statuses || unknown, p.errexit || unknown
+	p.aliases, p.disables, p.hashes = p.aliases || unknown, p.disables || unknown, p.hashes || unknown
 	opened := make(map[*syntax.ProcSubst]bool)
 	open := func(words ...*syntax.Word) {
 		for _, w := range words {

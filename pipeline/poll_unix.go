@@ -48,15 +48,19 @@ func awaitInput(ctx context.Context, f *os.File) { poll(ctx, f, unix.POLLIN) }
 
 // usageNow returns what this process and its children have used until now.
 func usageNow() usage {
-	now := usage{at: time.Now()}
-	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
+	own, children := usedNow()
+	return usage{time.Now(), own.user + children.user, own.system + children.system}
+}
+
+// usedNow returns what this process has used, and what its children that have ended.
+func usedNow() (own, children usage) {
+	for who, u := range map[int]*usage{unix.RUSAGE_SELF: &own, unix.RUSAGE_CHILDREN: &children} {
 		var r unix.Rusage
 		if unix.Getrusage(who, &r) == nil {
-			now.user += time.Duration(r.Utime.Nano())
-			now.system += time.Duration(r.Stime.Nano())
+			u.user, u.system = time.Duration(r.Utime.Nano()), time.Duration(r.Stime.Nano())
 		}
 	}
-	return now
+	return own, children
 }
 
 // noReader reports whether nobody will read what is written to a file, without
@@ -131,4 +135,108 @@ func isReader(stream any) bool {
 		reads = err == nil && flags&unix.O_ACCMODE != unix.O_WRONLY
 	})
 	return err == nil && reads
+}
+
+// awaitInputUntil is awaitInput, but no longer than to a deadline; zero is none. The
+// error is errTimeout, or that of the context.
+func awaitInputUntil(ctx context.Context, f *os.File, deadline time.Time) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return nil // a read will tell
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		slice := pollSlice
+		if !deadline.IsZero() {
+			left := time.Until(deadline)
+			if left <= 0 {
+				return errTimeout
+			}
+			slice = min(slice, left+time.Millisecond)
+		}
+		n := 0
+		if err := conn.Control(func(fd uintptr) {
+			fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+			if n, err = unix.Poll(fds, int(slice.Milliseconds())); err == unix.EINTR || err == unix.EAGAIN {
+				n, err = 0, nil
+			}
+		}); err != nil || n > 0 {
+			return nil
+		}
+		if err != nil {
+			return nil
+		}
+	}
+}
+
+// available returns how many bytes of a file can be read without waiting, 0 if that
+// cannot be known.
+func available(f *os.File) int {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	n := 0
+	if conn.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), fionread) }) != nil || err != nil {
+		return 0
+	}
+	return n
+}
+
+// readyNow reports whether a read of a file would not wait: also at its end.
+func readyNow(f *os.File) bool {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	ready := false
+	err = conn.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, 0)
+		ready = err == nil && n > 0
+	})
+	return err == nil && ready
+}
+
+// isTerminal reports whether a file is a terminal.
+func isTerminal(f *os.File) bool {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	is := false
+	err = conn.Control(func(fd uintptr) {
+		_, err := unix.IoctlGetTermios(int(fd), getTermios)
+		is = err == nil
+	})
+	return err == nil && is
+}
+
+// quiet makes a terminal echo what is typed, or not, and give lines, or each byte. It
+// returns what makes it as it was.
+func quiet(f *os.File, echo, lines bool) (restore func()) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return func() {}
+	}
+	var was *unix.Termios
+	set := func(t *unix.Termios) {
+		_ = conn.Control(func(fd uintptr) { _ = unix.IoctlSetTermios(int(fd), setTermios, t) })
+	}
+	_ = conn.Control(func(fd uintptr) { was, _ = unix.IoctlGetTermios(int(fd), getTermios) })
+	if was == nil {
+		return func() {}
+	}
+	now := *was
+	if !echo {
+		now.Lflag &^= unix.ECHO
+	}
+	if !lines {
+		now.Lflag &^= unix.ICANON
+		now.Cc[unix.VMIN], now.Cc[unix.VTIME] = 1, 0
+	}
+	set(&now)
+	return func() { set(was) }
 }

@@ -88,7 +88,7 @@ func (x *execution) pushFile(hc interp.HandlerContext, file string) (pop func())
 }
 
 // caller tells where the current function, or the one that an operand says, was called.
-func caller(_ context.Context, c *builtinCall) error {
+func caller(ctx context.Context, c *builtinCall) error {
 	at := func(name string, i int) (string, bool) {
 		list := c.hc.Env.Get(name).List
 		if i < 0 || i >= len(list) {
@@ -105,7 +105,7 @@ func caller(_ context.Context, c *builtinCall) error {
 		if !named {
 			file = "NULL"
 		}
-		return c.write(line + " " + file + "\n")
+		return c.writeString(ctx, line+" "+file+"\n")
 	}
 	i, err := strconv.Atoi(c.args[0])
 	if err != nil {
@@ -117,5 +117,5 @@ func caller(_ context.Context, c *builtinCall) error {
 	if !ok || !called || !named {
 		return failure(1)
 	}
-	return c.write(line + " " + name + " " + file + "\n")
+	return c.writeString(ctx, line+" "+name+" "+file+"\n")
 }
