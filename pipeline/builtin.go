@@ -21,8 +21,24 @@ type builtin func(ctx context.Context, c *builtinCall) error
 // builtinOf returns the builtin of a name, or nil where it is the interpreter's, or none.
 func builtinOf(name string) builtin {
 	switch name {
+	case "bg":
+		return resume
+	case "disown":
+		return disown
+	case "fg":
+		return foreground
+	case "jobs":
+		return jobs
+	case "kill":
+		return kill
 	case "pwd":
 		return pwd
+	case "suspend":
+		return suspend
+	case "trap":
+		return trap
+	case "wait":
+		return wait
 	}
 	return nil
 }

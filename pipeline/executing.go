@@ -16,6 +16,8 @@ var (
 	noErrExit   = field[interp.Runner, bool]("noErrExit")
 	inFuncField = field[interp.Runner, bool]("inFunc")
 	inSource    = field[interp.Runner, bool]("inSource")
+	handling    = field[interp.Runner, bool]("handlingTrap")
+	exitField   = statusField()
 )
 
 // field returns the index of a struct's field. It panics where there is none of that
@@ -28,6 +30,34 @@ func field[Struct, Type any](name string) int {
 		panic("pipeline: " + t.String() + " has no field " + name + " of type " + reflect.TypeFor[Type]().String())
 	}
 	return f.Index[0]
+}
+
+// statusField returns the index of the field that holds how a Runner's command ended. Its
+// type is the interpreter's own; it says whether that returns from a function.
+func statusField() int {
+	f, ok := reflect.TypeFor[interp.Runner]().FieldByName("exit")
+	if ok && f.Type.Kind() == reflect.Struct {
+		if returning, has := f.Type.FieldByName("returning"); has && returning.Type.Kind() == reflect.Bool {
+			return f.Index[0]
+		}
+	}
+	panic("pipeline: interp.Runner has no field exit with a field returning")
+}
+
+// leaves reports whether what a Runner has just run ends its shell, or returns from a
+// function.
+func leaves(r *interp.Runner) bool {
+	return r.Exited() || reflect.ValueOf(r).Elem().Field(exitField).FieldByName("returning").Bool()
+}
+
+// inFunction reports whether a Runner executes a function.
+func inFunction(r *interp.Runner) bool { return reflect.ValueOf(r).Elem().Field(inFuncField).Bool() }
+
+// inCallback tells a Runner whether it runs the callback of a trap, in which it does not
+// obey "exit" and "return". It is the one field that is written: the command of a trap is
+// run by us, and bash obeys them there.
+func inCallback(r *interp.Runner, is bool) {
+	*(*bool)(reflect.ValueOf(r).Elem().Field(handling).Addr().UnsafePointer()) = is
 }
 
 // runnerOf returns the Runner that a handler is called in. It executes the handler,

@@ -27,6 +27,10 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 	if x.plan.statuses && !runsText(args[0]) && !isFunction(hc, args[0]) {
 		x.statuses.called(runnerOf(hc))
 	}
+	sh.job.calls(hc.Pos, hc, args[0])
+	if args := x.withTraps(sh, hc, args); args != nil {
+		return args, nil
+	}
 	if !sh.stage.calls(ctx, hc.Pos, args) {
 		return exitWith(causeStatus(context.Cause(ctx))), nil
 	}
@@ -50,7 +54,7 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 				return exitWith(lost.status), nil
 			}
 		}
-	case "eval", "source", ".", "trap", "command", "builtin":
+	case "eval", "source", ".", "command", "builtin":
 		if !isFunction(hc, args[0]) {
 			return x.withText(args), nil
 		}
@@ -66,6 +70,12 @@ func isFunction(hc interp.HandlerContext, name string) bool { return runnerOf(hc
 
 // callMark is call for a mark.
 func (x *execution) callMark(sh *shell, hc interp.HandlerContext, args []string) []string {
+	if x.plan.errs {
+		switch args[0] {
+		case markPipeline, markShell, markCalled:
+			x.stateOf(sh, hc).called = true
+		}
+	}
 	if sh.stage != nil && (args[0] == markPipeline || args[0] == markShell) {
 		// It stands in the words of the stage, or in a function that it has
 		// called after its point.
@@ -83,8 +93,13 @@ func (x *execution) callMark(sh *shell, hc interp.HandlerContext, args []string)
 
 // withText returns the mark for a builtin that has to do with a text.
 func (x *execution) withText(args []string) []string {
-	if len(args) > 1 && (args[0] == "command" || args[0] == "builtin") && (runsText(args[1]) || args[1] == "trap") {
-		args = args[1:]
+	if len(args) > 1 && (args[0] == "command" || args[0] == "builtin") {
+		switch {
+		case runsText(args[1]):
+			args = args[1:]
+		case builtinOf(args[1]) != nil:
+			return append([]string{markBuiltin}, args[1:]...)
+		}
 	}
 	switch args[0] {
 	case "eval":
@@ -94,20 +109,6 @@ func (x *execution) withText(args []string) []string {
 	case "source", ".":
 		if len(args) > 1 {
 			return append([]string{markSource}, args[1:]...)
-		}
-	case "trap":
-		if len(args) == 1 || len(args) == 2 && args[1] == "--" {
-			return []string{markTraps}
-		}
-		i := 1
-		switch args[1] {
-		case "--":
-			i = 2
-		case "-":
-			return append([]string{"trap", "--"}, args[1:]...) // it takes the next word for the command
-		}
-		if len(args) > i+1 {
-			args[i] = x.plan.trap(args[i])
 		}
 	}
 	return args
@@ -177,8 +178,12 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		return hc.Builtin(ctx, []string{"eval", t.printed})
 	case markSource:
 		return x.source(ctx, sh, hc, args[1:])
-	case markTraps:
-		return x.printTraps(ctx, hc)
+	case markJob:
+		return x.startJob(ctx, sh, hc, x.plan.script(index(args[1])).jobs[index(args[2])])
+	case markTrap:
+		return x.markTrap(ctx, sh, hc, args[1:])
+	case markArm:
+		x.armERR(ctx, hc, true)
 	case markTime:
 		if args[1] == timeBegins {
 			x.times.begin(args[2])
@@ -202,6 +207,9 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		}
 	}
 	status := hc.LastExitStatus
+	if args[0] == markEnds {
+		status = index(args[1])
+	}
 	if args[0] == markLoop {
 		var err error
 		if status, err = strconv.Atoi(args[1]); err != nil {
@@ -223,7 +231,10 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 // own.
 func (x *execution) runHeld(ctx context.Context, sh *shell, hc interp.HandlerContext, name string, sc *script, i int) error {
 	runner := runnerOf(hc)
-	inside, now := sh.inside(runner), situationOf(runner)
+	inside, now := x.inside(sh, hc), situationOf(runner)
+	if x.plan.jobs {
+		defer inside.state.sweep()
+	}
 	if name == markPipeline {
 		err := x.runPipeline(ctx, inside, hc, sc.pipelines[i].in(now))
 		sh.takeOver(inside)
@@ -232,13 +243,66 @@ func (x *execution) runHeld(ctx context.Context, sh *shell, hc interp.HandlerCon
 		}
 		return err
 	}
-	own := &shell{runner: runner.Subshell(), stage: sh.stage}
-	if err := interp.StdIO(hc.Stdin, hc.Stdout, veiled(hc))(own.runner); err != nil {
+	planned := sc.shells[i]
+	own := x.subshell(sh, hc, planned.substitution)
+	if planned.whole {
+		own.job.whole(own.state)
+	}
+	stdout, collect, err := x.collecting(own, hc, planned.jobs)
+	if err != nil {
+		return x.cannotRun(hc, err)
+	}
+	if err := interp.StdIO(hc.Stdin, stdout, veiled(hc))(own.runner); err != nil {
 		return err // not for files
 	}
-	err := runGuarded(ctx, own, sc.shells[i].in(now))
+	err = x.runShell(ctx, own, planned.in(now))
+	collect(ctx)
 	sh.takeOver(own)
 	return err
+}
+
+// collecting returns the output for a shell of ours that may start jobs: where it is that
+// of $( ), <( ) or >( ), it is complete when they have ended too. The function returned
+// waits for that.
+func (x *execution) collecting(own *shell, hc interp.HandlerContext, jobs bool) (stdout io.Writer, collect func(context.Context), err error) {
+	if !jobs {
+		return hc.Stdout, func(context.Context) {}, nil
+	}
+	own.custody = &custody{outer: own.custody}
+	if _, ok := hc.Stdout.(*os.File); ok || hc.Stdout == nil || same(hc.Stdout, io.Discard) {
+		return hc.Stdout, func(context.Context) {}, nil // jobs have it for themselves
+	}
+	c, err := newCapture(hc.Stdout, &x.capturing)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.file, func(ctx context.Context) {
+		// A job has its own.
+		c.file.Close()
+		_ = c.wait(ctx)
+	}, nil
+}
+
+// withTraps returns the command that is called instead of args because of traps, or nil.
+func (x *execution) withTraps(sh *shell, hc interp.HandlerContext, args []string) []string {
+	if !x.plan.errs && !x.plan.traps && !x.pending.Load() {
+		return nil
+	}
+	st := x.stateOf(sh, hc)
+	st.called = true
+	switch args[0] {
+	case "exit", "return":
+		if n := len(st.running); n > 0 && len(args) == 1 {
+			return append(args, strconv.Itoa(st.running[n-1]))
+		}
+	case "exec":
+		st.execing = len(args) > 1
+		return nil
+	}
+	if x.pending.Load() && len(st.running) == 0 && st.hasDue() {
+		return append([]string{markTrap, trapCalled}, args...)
+	}
+	return nil
 }
 
 // index returns the number that a mark has as a word.
@@ -280,10 +344,6 @@ func (x *execution) open(ctx context.Context, path string, flag int, perm os.Fil
 		return &veil{hc.Stderr}, nil
 	case markUnveil:
 		return unveil(hc)
-	case markOutput:
-		if out, ok := ctx.Value(outputKey{}).(io.Writer); ok {
-			return stream{Writer: out}, nil
-		}
 	}
 	file := x.sources.take(runnerOf(hc))
 	if file != nil && file.content != nil {
@@ -306,6 +366,9 @@ func (x *execution) openPath(ctx context.Context, hc interp.HandlerContext, path
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		// To open it may take until another stage opens its other side.
+		if sh := shellOf(ctx); sh.job != nil {
+			sh.job.know(nil)
+		}
 		for s := shellOf(ctx).stage; s != nil; s = s.parent {
 			s.ticket.leave()
 		}

@@ -19,6 +19,10 @@ type plan struct {
 	jobs     bool            // the program has commands in the background
 	linger   bool            // and to wait for those of a stage cannot take for ever
 	errexit  bool            // "set -e" may be on
+	traps    bool            // traps may be set
+	errs     bool            // that for ERR too
+	leaving  bool            // functions may set traps, or start commands in the background
+	signals  bool            // programs may send signals to this process
 	statuses bool            // PIPESTATUS may be read
 
 	mu    sync.RWMutex
@@ -33,6 +37,7 @@ type script struct {
 	file      *syntax.File
 	pipelines []*plannedPipeline // of two or more stages
 	shells    []*plannedShell
+	jobs      []*plannedJob
 	functions []*syntax.FuncDecl            // that marks define
 	bodies    map[*syntax.Stmt]*syntax.Stmt // of functions, with what the user has written
 	stages    map[syntax.Pos]*plannedStage  // every stage with a name, by the name's position in the copy
@@ -70,12 +75,17 @@ type plannedShell struct {
 	ignored  bool // "set -e" does not act in it
 	function bool // it stands in a function
 	returns  bool // it may hold what is for functions only
+	whole    bool // it is all that a command in the background does
+
+	substitution bool // it is the list of $( ), <( ) or >( )
+	jobs         bool // it may start commands in the background
 }
 
 // newPlan prepares prog, whose tree is not changed.
 func newPlan(prog *parser.Program, name string) *plan {
 	p := &plan{texts: newTexts(), statuses: bytes.Contains(prog.Source, []byte("PIPESTATUS"))}
 	p.background(prog.File)
+	p.conditions(prog)
 	p.main = p.newScript(0, prog, name, positionShift)
 	for i, pl := range prog.Pipelines {
 		for _, s := range pl.Stages {
@@ -168,6 +178,33 @@ func (p *plan) background(file *syntax.File) {
 		}
 		return true
 	})
+}
+
+// conditions finds out what traps and signals there may be.
+func (p *plan) conditions(prog *parser.Program) {
+	in := func(word string) bool { return bytes.Contains(prog.Source, []byte(word)) }
+	p.traps, p.errs = in("trap"), in(trapERR)
+	p.signals = p.traps || in("kill") || in("PPID")
+	syntax.Walk(prog.File, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.FuncDecl:
+			p.leaving = p.leaving || n.Body != nil && holds([]*syntax.Stmt{n.Body}, outlasts)
+		case *syntax.CallExpr:
+			p.leaving = p.leaving || len(n.Args) > 0 && runsText(n.Args[0].Lit())
+		}
+		return !p.leaving
+	})
+}
+
+// outlasts reports whether a node is a trap, or a command in the background.
+func outlasts(n syntax.Node) bool {
+	switch n := n.(type) {
+	case *syntax.Stmt:
+		return n.Background
+	case *syntax.CallExpr:
+		return len(n.Args) > 0 && n.Args[0].Lit() == "trap"
+	}
+	return false
 }
 
 // runsText reports whether a command runs text that is not in the script.

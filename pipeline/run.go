@@ -59,8 +59,9 @@ func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 	}
 	late := x.lateness(scriptCtx)
 	defer late.stop()
-	err = late.await(func() error { return runGuarded(scriptCtx, sh, x.plan.main.file) })
-	cause := context.Cause(ctx)
+	x.end = end
+	err = late.await(func() error { return x.runShell(scriptCtx, sh, x.plan.main.file) })
+	cause := context.Cause(scriptCtx)
 	runsStill := err == errGivenUp
 	awaitJobs := func() error {
 		if !runsStill {
@@ -72,7 +73,7 @@ func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 	if cause == nil {
 		close(x.remnant.over)
 		waitsStill = late.await(awaitJobs) == errGivenUp
-		cause = context.Cause(ctx)
+		cause = context.Cause(scriptCtx)
 	}
 	if cause == nil {
 		x.remnant.letGo()
@@ -114,6 +115,11 @@ type execution struct {
 	times    stopwatch
 	statuses freshness
 	sources  sources
+	states   states
+	jobs     jobTable
+	main     *shellState             // of the script
+	pending  atomic.Bool             // a signal has come that a shell traps
+	end      context.CancelCauseFunc // of the script
 	hidden   atomic.Pointer[verdict] // the failure that nobody looked at, if there was one
 
 	commands  gate           // the exec handlers under way
@@ -168,7 +174,8 @@ func (x *execution) newShell() (*shell, error) {
 	if err != nil {
 		return nil, err
 	}
-	sh := &shell{runner: runner}
+	x.main = x.newState(nil, false)
+	sh := &shell{runner: runner, state: x.main, custody: &custody{}}
 	if x.fifos.path != "" {
 		file, err := syntax.NewParser().Parse(strings.NewReader(restore), "")
 		if err != nil {
@@ -200,8 +207,11 @@ func (x *execution) conclude(sh *shell, err, cause error) error {
 		v   *verdict
 		bug *bugError
 		es  interp.ExitStatus
+		own *jobSignal
 	)
 	switch {
+	case errors.As(cause, &own):
+		return &ExitError{Status: own.ExitStatus()}
 	case cause != nil:
 		return &ExitError{Status: causeStatus(cause), Err: cause}
 	case err == nil:
