@@ -110,7 +110,7 @@ func (x *execution) startJob(ctx context.Context, sh *shell, hc interp.HandlerCo
 	}
 	own := x.subshell(sh, hc, false)
 	own.job, j.state = j, own.state
-	stdin, stdout, stderr, closeAll := x.jobStreams(sh, hc, plan.input || st.monitor)
+	stdin, stdout, stderr, closeAll := x.jobStreams(sh, hc, plan.input || st.monitoring())
 	if err := interp.StdIO(stdin, stdout, stderr)(own.runner); err != nil {
 		return err // not for files
 	}
@@ -140,7 +140,9 @@ func (x *execution) startJob(ctx context.Context, sh *shell, hc interp.HandlerCo
 	return x.setHidden(ctx, hc, hiddenJob, fmt.Sprint(j.id()))
 }
 
-// jobStreams returns the streams of a job. Files that its shell may close while the job
+// jobStreams returns the streams of a job. Where its input is that of the script it is
+// empty, unless input is true: POSIX, 2.9.3, and bash, which leaves it be in what is
+// redirected. Files that its shell may close while the job
 // runs are open a second time, until closeAll is called.
 func (x *execution) jobStreams(sh *shell, hc interp.HandlerContext, input bool) (stdin io.Reader, stdout, stderr io.Writer, closeAll func()) {
 	var own []*os.File
@@ -166,7 +168,7 @@ func (x *execution) jobStreams(sh *shell, hc interp.HandlerContext, input bool) 
 		stderr = open(f)
 	}
 	switch f, ok := hc.Stdin.(*os.File); {
-	case !input:
+	case !input && ok && f == x.io.stdin:
 		if null, err := os.Open(os.DevNull); err == nil {
 			stdin, own = null, append(own, null)
 		}

@@ -89,7 +89,7 @@ func (j *job) line(mark byte, long bool) string {
 	}
 	id := " "
 	if long {
-		id = fmt.Sprintf("%d ", j.id())
+		id = fmt.Sprintf("%5d ", j.id())
 	}
 	if long {
 		return fmt.Sprintf("[%d]%c %s%-24s%s%s\n", j.number, mark, id, state, j.plan.text, amp)

@@ -42,8 +42,7 @@ func kill(_ context.Context, c *builtinCall) error {
 		args = args[2:]
 	case strings.HasPrefix(word, "-") && len(word) > 1:
 		spec := word[1:]
-		_, known := signalNumber(spec)
-		if !known && len(word) > 2 && (word[1] == 's' || word[1] == 'n') {
+		if len(word) > 2 && (word[1] == 's' || word[1] == 'n') {
 			spec = word[2:]
 		}
 		if !named(spec) {
@@ -186,13 +185,14 @@ func (x *execution) kill(st *shellState, pid int, sig syscall.Signal) error {
 // killSelf sends a signal to the shell of the script.
 func (x *execution) killSelf(sig syscall.Signal) error {
 	switch {
-	case sig == 0, x.main.deliver(sig):
+	case sig == 0, x.main.deliver(sig): // it runs the trap
 	case sig == syscall.SIGKILL:
 		return stopSelf(sig)
 	case isStop(sig), isContinue(sig):
 		return stopSelf(sig)
 	case ignoredByDefault(sig):
 	default:
+		x.main.last.Store(0)
 		x.end(&jobSignal{sig})
 	}
 	return nil

@@ -37,17 +37,24 @@ func field[Struct, Type any](name string) int {
 func statusField() int {
 	f, ok := reflect.TypeFor[interp.Runner]().FieldByName("exit")
 	if ok && f.Type.Kind() == reflect.Struct {
-		if returning, has := f.Type.FieldByName("returning"); has && returning.Type.Kind() == reflect.Bool {
+		returning, flag := f.Type.FieldByName("returning")
+		code, number := f.Type.FieldByName("code")
+		if flag && returning.Type.Kind() == reflect.Bool && number && code.Type.Kind() == reflect.Uint8 {
 			return f.Index[0]
 		}
 	}
-	panic("pipeline: interp.Runner has no field exit with a field returning")
+	panic("pipeline: interp.Runner has no field exit with fields code and returning")
 }
 
 // leaves reports whether what a Runner has just run ends its shell, or returns from a
 // function.
 func leaves(r *interp.Runner) bool {
 	return r.Exited() || reflect.ValueOf(r).Elem().Field(exitField).FieldByName("returning").Bool()
+}
+
+// exitCode returns the status of what a Runner has just run.
+func exitCode(r *interp.Runner) int {
+	return int(reflect.ValueOf(r).Elem().Field(exitField).FieldByName("code").Uint())
 }
 
 // inFunction reports whether a Runner executes a function.

@@ -175,9 +175,16 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 	case markEval:
 		t := x.plan.prepare(strings.Join(args[1:], " "))
 		defer x.plan.release(t)
-		return hc.Builtin(ctx, []string{"eval", t.printed})
+		err := hc.Builtin(ctx, []string{"eval", t.printed})
+		x.ranText(sh, hc)
+		return err
 	case markSource:
-		return x.source(ctx, sh, hc, args[1:])
+		err := x.source(ctx, sh, hc, args[1:])
+		x.ranText(sh, hc)
+		if ends, returned := x.returned(ctx, sh, hc, err); ends {
+			return returned
+		}
+		return err
 	case markJob:
 		return x.startJob(ctx, sh, hc, x.plan.script(index(args[1])).jobs[index(args[2])])
 	case markTrap:
@@ -290,16 +297,19 @@ func (x *execution) withTraps(sh *shell, hc interp.HandlerContext, args []string
 	}
 	st := x.stateOf(sh, hc)
 	st.called = true
+	st.last.Store(int64(hc.LastExitStatus))
 	switch args[0] {
 	case "exit", "return":
 		if n := len(st.running); n > 0 && len(args) == 1 {
-			return append(args, strconv.Itoa(st.running[n-1]))
+			if t := st.running[n-1]; t.name == trapEXIT || args[0] == "return" {
+				return append(args, strconv.Itoa(t.status))
+			}
 		}
 	case "exec":
 		st.execing = len(args) > 1
 		return nil
 	}
-	if x.pending.Load() && len(st.running) == 0 && st.hasDue() {
+	if x.pending.Load() && !x.plan.marksTraps(hc.Pos) && st.hasDue() {
 		return append([]string{markTrap, trapCalled}, args...)
 	}
 	return nil

@@ -50,6 +50,7 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 		traps: p.traps || bytes.Contains(prog.Source, []byte("trap")),
 		errs:  p.errs || bytes.Contains(prog.Source, []byte(trapERR)),
 	}
+	sc.traps = l.traps
 	sv := newSurveyor(sc.file)
 	sv.open = id != 0
 	for i, pl := range prog.Pipelines {

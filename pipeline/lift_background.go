@@ -10,11 +10,12 @@ import (
 // job makes a command in the background a mark that starts it. text is what the user
 // has written.
 func (l *lifter) job(s *syntax.Stmt, ignored bool) {
-	inner := &syntax.Stmt{Position: s.Position, Cmd: s.Cmd, Redirs: s.Redirs, Negated: s.Negated}
+	// bash does not negate the status of a command in the background.
+	inner := &syntax.Stmt{Position: s.Position, Cmd: s.Cmd, Redirs: s.Redirs}
 	planned := &plannedJob{text: l.jobText(s)}
 	planned.ignored, planned.function = ignored, l.function
 	planned.input = redirectsInput(inner)
-	if call, ok := s.Cmd.(*syntax.CallExpr); ok && len(call.Args) > 0 && !s.Negated && l.owned[s] == nil {
+	if call, ok := s.Cmd.(*syntax.CallExpr); ok && len(call.Args) > 0 && l.owned[s] == nil {
 		if name := call.Args[0].Lit(); !interp.IsBuiltin(name) || name == "exec" || name == "command" {
 			planned.pos = call.Args[0].Pos()
 			planned.expands = holds([]*syntax.Stmt{inner}, isSubstitution)
@@ -25,7 +26,7 @@ func (l *lifter) job(s *syntax.Stmt, ignored bool) {
 	sub, plain := s.Cmd.(*syntax.Subshell)
 	if p := l.owned[s]; p != nil {
 		l.owned[inner] = p
-	} else if plain && len(s.Redirs) == 0 && !s.Negated {
+	} else if plain && len(s.Redirs) == 0 {
 		stmts = sub.Stmts // the job has a shell of its own
 	}
 	written := l.whole

@@ -40,7 +40,7 @@ func TestStagesAfterALostOneSeeNoEndOfInput(t *testing.T) {
 		"a builtin in a pipeline inside": `| { cat | { while read x; do :; done; touch end; }; }`,
 		"a function":                     `| f`,
 		"a subshell":                     `| (cat >/dev/null; touch end)`,
-		"a background command":           `| { { cat; touch end; } </dev/stdin & wait; }`,
+		"a background command":           `| { { cat; touch end; } & wait; }`,
 		"a remote program":               `| @b:sh -c 'cat >/dev/null; touch DIR/end-there'`,
 		"remote and local ones":          `| cat | @b:sh -c 'cat && touch DIR/end-there' | sh -c 'cat >/dev/null; touch end'`,
 		"a remote one in a group":        `| { cat | @b:sh -c 'cat && touch DIR/end-there'; touch end; }`,

@@ -43,6 +43,7 @@ type script struct {
 	stages    map[syntax.Pos]*plannedStage  // every stage with a name, by the name's position in the copy
 	alone     map[syntax.Pos]bool           // simple commands in the background, by the position of their name
 	changed   bool                          // something in it was rewritten
+	traps     bool                          // it says where the traps of signals may run
 	lasting   bool                          // what is in it may run when the text has been run
 }
 
@@ -260,6 +261,16 @@ func (p *plan) place(pos syntax.Pos) place {
 func (p *plan) outlives(pos syntax.Pos) bool {
 	sc := p.at(pos)
 	return sc != nil && sc.alone[pos]
+}
+
+// marksTraps reports whether the command at pos is in a text that says itself where the
+// traps of signals may run.
+func (p *plan) marksTraps(pos syntax.Pos) bool {
+	if pos.Offset() < positionShift {
+		return false
+	}
+	sc := p.at(pos)
+	return sc != nil && sc.traps
 }
 
 // feeds reports whether the command at pos is a stage with a stage behind it. It

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"weak"
 
@@ -25,18 +26,27 @@ type shellState struct {
 	monitor  bool        // "set -m"
 	errtrace bool        // "set -E"
 
+	last atomic.Int64 // status of the latest command
+
 	traps   map[string]string // commands by condition; "" ignores it
 	shown   map[string]string // what "trap" shows though it is not in force: those of parent
 	pending []syscall.Signal  // that have come, and whose trap has to be run
 	woken   chan struct{}     // closed when one comes; nil: nobody waits
 
 	// What follows belongs to the goroutine that runs the shell.
-	running []int // statuses before the traps that are running
+	running []runningTrap
 	armed   bool  // a function has set the ERR trap: it acts in functions
-	called  bool  // a command was called since the latest ERR trap
+	called  bool  // a command was called since the latest failure that the ERR trap was for
+	inside  bool  // that was in a function
 	exiting error // the end that an ERR trap has given the shell; nil: none
 	exits   bool  // exiting is one
 	execing bool  // "exec" is about to replace the shell
+}
+
+// A runningTrap is one that runs in a shell.
+type runningTrap struct {
+	name   string // the condition; "" is a signal
+	status int    // before it
 }
 
 // newState returns the state of a shell that is made inside of that of parent.
@@ -155,14 +165,17 @@ func (st *shellState) drop(j *job, disowned bool) {
 		return
 	}
 	st.jobs = slices.Delete(st.jobs, i, i+1)
-	if !disowned && j.over() {
+	if disowned || j.over() {
 		if st.ended == nil {
 			st.ended = make(map[int]int)
 		}
 		if len(st.ended) >= maxEnded {
 			clear(st.ended)
 		}
-		st.ended[j.id()] = j.status
+		st.ended[j.id()] = 0 // as bash has it for one that is no job of its
+		if !disowned {
+			st.ended[j.id()] = j.status
+		}
 	}
 }
 

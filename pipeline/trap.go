@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -83,7 +84,7 @@ func (st *shellState) hasDue() bool {
 // runTrap runs the command of a trap in the shell of a mark, with status as "$?". It
 // returns true if the command ends the shell, or returns from a function, and then the
 // error that does so.
-func (x *execution) runTrap(ctx context.Context, hc interp.HandlerContext, st *shellState, command string, status int) (bool, error) {
+func (x *execution) runTrap(ctx context.Context, hc interp.HandlerContext, st *shellState, name, command string, status int) (bool, error) {
 	runner := runnerOf(hc)
 	// The mark's redirection is undone after it.
 	if err := interp.StdIO(hc.Stdin, hc.Stdout, veiled(hc))(runner); err != nil {
@@ -91,7 +92,7 @@ func (x *execution) runTrap(ctx context.Context, hc interp.HandlerContext, st *s
 	}
 	t := x.plan.prepare(command)
 	defer x.plan.release(t)
-	st.running = append(st.running, status)
+	st.running = append(st.running, runningTrap{name, status})
 	defer func() { st.running = st.running[:len(st.running)-1] }()
 	err := hc.Builtin(ctx, []string{"eval", t.printed})
 	return leaves(runner), err
@@ -104,7 +105,7 @@ func (x *execution) runPending(ctx context.Context, hc interp.HandlerContext, st
 		if !ok {
 			return false, nil
 		}
-		if ends, err := x.runTrap(ctx, hc, st, command, hc.LastExitStatus); ends {
+		if ends, err := x.runTrap(ctx, hc, st, "", command, hc.LastExitStatus); ends {
 			return true, err
 		}
 	}
@@ -133,7 +134,7 @@ func (x *execution) markTrap(ctx context.Context, sh *shell, hc interp.HandlerCo
 		st.mu.Lock()
 		st.reset(trapEXIT)
 		st.mu.Unlock()
-		if ends, err := x.runTrap(ctx, hc, st, command, hc.LastExitStatus); ends {
+		if ends, err := x.runTrap(ctx, hc, st, trapEXIT, command, hc.LastExitStatus); ends {
 			return err
 		}
 	}
@@ -178,21 +179,49 @@ func (x *execution) armERR(ctx context.Context, hc interp.HandlerContext, on boo
 func (x *execution) failed(ctx context.Context, hc interp.HandlerContext, st *shellState) {
 	command, _ := st.trapped(trapERR)
 	runner := runnerOf(hc)
-	if command == "" || len(st.running) > 0 || !st.called {
+	function := inFunction(runner)
+	if command == "" || st.runs(trapERR) || !st.called && (function || !st.inside) {
 		return
 	}
-	if inFunction(runner) && !st.tracing() && !st.armed {
+	st.called, st.inside = false, function
+	if function && !st.tracing() && !st.armed {
 		return
 	}
-	st.called = false
 	inCallback(runner, false)
-	ends, err := x.runTrap(ctx, hc, st, command, hc.LastExitStatus)
+	ends, _ := x.runTrap(ctx, hc, st, trapERR, command, hc.LastExitStatus)
 	inCallback(runner, true)
-	st.called = false
+	st.called, st.inside = false, function
 	if ends && runner.Exited() {
-		st.exiting, st.exits = err, true
+		st.exiting, st.exits = failure(exitCode(runner)), true
 		_ = hc.Builtin(internal(context.WithoutCancel(ctx)), []string{"set", "-e"})
 	}
+}
+
+// runs reports whether the trap of a condition is running.
+func (st *shellState) runs(name string) bool {
+	return slices.ContainsFunc(st.running, func(t runningTrap) bool { return t.name == name })
+}
+
+// ranText says that a text was run by a command, which is one by itself: it may fail too.
+func (x *execution) ranText(sh *shell, hc interp.HandlerContext) {
+	if x.plan.errs {
+		x.stateOf(sh, hc).called = true
+	}
+}
+
+// returned runs the RETURN trap after a sourced file, and returns as runTrap.
+func (x *execution) returned(ctx context.Context, sh *shell, hc interp.HandlerContext, err error) (bool, error) {
+	st, runner := x.stateOf(sh, hc), runnerOf(hc)
+	command, _ := st.trapped(trapRETURN)
+	if command == "" || st.runs(trapRETURN) || leaves(runner) {
+		return false, nil
+	}
+	status := exitCode(runner)
+	ends, ended := x.runTrap(ctx, hc, st, trapRETURN, command, status)
+	if !ends && err == nil {
+		return true, x.keepStatus(sh, hc)
+	}
+	return ends, ended
 }
 
 func (st *shellState) tracing() bool {
@@ -226,6 +255,9 @@ func (x *execution) runShell(ctx context.Context, sh *shell, file *syntax.File) 
 		defer end()
 	}
 	status := x.endStatus(err, cause)
+	if cause != nil {
+		status = int(st.last.Load()) // that of the latest command
+	}
 	keep := func(m *syntax.Stmt) *syntax.Stmt { return quietly(m) }
 	pos := syntax.Pos{}
 	if len(file.Stmts) > 0 {
@@ -236,7 +268,7 @@ func (x *execution) runShell(ctx context.Context, sh *shell, file *syntax.File) 
 		last = append(last, keep(mark(pos, markTrap, trapPending)))
 	}
 	if st.atExit() {
-		last = append(last, mark(pos, markTrap, trapExits))
+		last = append(last, keep(mark(pos, markTrap, trapExits)))
 	}
 	ended := runGuarded(ctx, sh, &syntax.File{Name: file.Name, Stmts: last})
 	if sh.runner.Exited() && cause == nil {

@@ -91,7 +91,7 @@ func (s *signals) take(sig syscall.Signal) {
 // Catch makes deliver be called for each signal of a kind that comes, as
 // pipeline.Signals has it. KILL and STOP never come.
 func (s *signals) Catch(sig syscall.Signal, deliver func()) {
-	if signal.Ignored(sig) {
+	if signal.Ignored(sig) || isOfRuntime(sig) {
 		return
 	}
 	s.mu.Lock()

@@ -23,5 +23,9 @@ func stops(sig syscall.Signal) bool {
 	return sig == syscall.SIGTSTP || sig == syscall.SIGTTIN || sig == syscall.SIGTTOU
 }
 
+// isOfRuntime reports whether the Go runtime sends itself a signal, all the time: what
+// comes says nothing.
+func isOfRuntime(sig syscall.Signal) bool { return sig == syscall.SIGURG }
+
 // mark sends this process a marker.
 func mark() bool { return syscall.Kill(os.Getpid(), syscall.SIGWINCH) == nil }
