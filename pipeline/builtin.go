@@ -79,8 +79,24 @@ func builtinOf(name string) builtin {
 		return wrongEval
 	case "source", ".":
 		return wrongSource
-	case "logout", "suspend", "newgrp":
+	case "logout", "newgrp":
 		return misplaced
+	case "bg":
+		return resume
+	case "disown":
+		return disown
+	case "fg":
+		return foreground
+	case "jobs":
+		return jobs
+	case "kill":
+		return kill
+	case "suspend":
+		return suspend
+	case "trap":
+		return trap
+	case "wait":
+		return wait
 	}
 	return nil
 }

@@ -129,6 +129,10 @@ func isProgram(path string) bool {
 	return err == nil && !info.IsDir() && accessible(path, accessExecute)
 }
 
+// outputKey is where the context of a builtin of the interpreter has the io.Writer that
+// markOutput stands for.
+type outputKey struct{}
+
 // aliasText returns what an alias stands for, where aliases are expanded.
 func (c *builtinCall) aliasText(name string) (text string, ok bool) {
 	if !c.x.plan.aliases || name == "" || strings.ContainsAny(name, "=/") {

@@ -62,7 +62,6 @@ type frame struct {
 	owned   []*descriptor // under ownership.mu
 	changes []numbered    // that "exec" has made in it, to be made behind it too; nil is closed
 	attrs   *attributes   // that were set in it
-	users   int           // of one in the background, and of what waits for it to begin
 }
 
 // streamsOf are the three streams of a shell.
@@ -402,6 +401,19 @@ func (sh *shell) inherits(of *ownership, stderr io.Writer) io.Writer {
 	return c
 }
 
+// holds is inherits for a shell whose command goes on while the other shell does, which
+// may close what it has meanwhile. simple tells that the command may be a program.
+func (sh *shell) holds(of *ownership, stderr io.Writer, simple bool) io.Writer {
+	w := sh.inherits(of, stderr)
+	if t, ok := w.(*descriptors); ok {
+		for _, d := range t.all() {
+			t.frame.take(d)
+		}
+		t.frame.simple = simple
+	}
+	return w
+}
+
 // closeDescriptors is the end of a shell: what it has opened, and no command in the
 // background holds, is closed.
 func (sh *shell) closeDescriptors() {
@@ -409,21 +421,6 @@ func (sh *shell) closeDescriptors() {
 	if sh.frame != nil {
 		sh.frame.release()
 	}
-}
-
-// hold keeps everything open that a handler's shell has open, for a command in the
-// background that gets the writer as its stderr, until release is called.
-func (x *execution) hold(hc interp.HandlerContext) (stderr io.Writer, release func()) {
-	t := descriptorsOf(hc)
-	if t == nil {
-		return veiled(hc), func() {}
-	}
-	c := t.with(t.stderr)
-	c.frame = &frame{of: &x.ownership}
-	for _, d := range c.all() {
-		c.frame.take(d)
-	}
-	return c, sync.OnceFunc(c.frame.release)
 }
 
 // started closes what only a program uses that has been started now: it has copies. What

@@ -28,6 +28,7 @@ var (
 	configField = field[interp.Runner, *expand.Config]("ecfg")
 	dirStack    = field[interp.Runner, []string]("dirStack")
 	shellOpts   = options("opts")
+	exitField   = statusField()
 )
 
 // optionNames are the options of "set -o", in the order of the interpreter's table.
@@ -54,6 +55,38 @@ func field[Struct, Type any](name string) int {
 		panic("pipeline: " + t.String() + " has no field " + name + " of type " + reflect.TypeFor[Type]().String())
 	}
 	return f.Index[0]
+}
+
+// statusField returns the index of the field that holds how a Runner's command ended. Its
+// type is the interpreter's own; it says whether that returns from a function.
+func statusField() int {
+	f, ok := reflect.TypeFor[interp.Runner]().FieldByName("exit")
+	if ok && f.Type.Kind() == reflect.Struct {
+		returning, flag := f.Type.FieldByName("returning")
+		code, number := f.Type.FieldByName("code")
+		if flag && returning.Type.Kind() == reflect.Bool && number && code.Type.Kind() == reflect.Uint8 {
+			return f.Index[0]
+		}
+	}
+	panic("pipeline: interp.Runner has no field exit with fields code and returning")
+}
+
+// leaves reports whether what a Runner has just run ends its shell, or returns from a
+// function.
+func leaves(r *interp.Runner) bool {
+	return r.Exited() || reflect.ValueOf(r).Elem().Field(exitField).FieldByName("returning").Bool()
+}
+
+// exitCode returns the status of what a Runner has just run.
+func exitCode(r *interp.Runner) int {
+	return int(reflect.ValueOf(r).Elem().Field(exitField).FieldByName("code").Uint())
+}
+
+// inCallback tells a Runner whether it runs the callback of a trap, in which it does not
+// obey "exit" and "return". It is the one field that is written: the command of a trap is
+// run by us, and bash obeys them there.
+func inCallback(r *interp.Runner, is bool) {
+	*(*bool)(reflect.ValueOf(r).Elem().Field(inTrapField).Addr().UnsafePointer()) = is
 }
 
 // runnerOf returns the Runner that a handler is called in. It executes the handler,

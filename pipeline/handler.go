@@ -36,6 +36,10 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 		x.statuses.called(runnerOf(hc))
 	}
 	x.note(hc, args)
+	sh.job.calls(hc.Pos, hc, args[0])
+	if args := x.withTraps(sh, hc, args); args != nil {
+		return args, nil
+	}
 	if !sh.stage.calls(ctx, hc.Pos, args) {
 		return exitWith(causeStatus(context.Cause(ctx))), nil
 	}
@@ -59,7 +63,7 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 		if f, ok := hc.Stdout.(*os.File); ok && readerGone(ctx, f) {
 			return exitWith(statusPipe), nil
 		}
-	case "eval", "source", ".", "trap":
+	case "eval", "source", ".":
 		if !isFunction(hc, args[0]) {
 			if len(args) > 1 && (args[0] == "command" || args[0] == "builtin") && builtinOf(args[1]) != nil {
 				return append([]string{markBuiltin}, args[1:]...), nil
@@ -102,6 +106,12 @@ func isFunction(hc interp.HandlerContext, name string) bool { return runnerOf(hc
 
 // callMark is call for a mark.
 func (x *execution) callMark(sh *shell, hc interp.HandlerContext, args []string) []string {
+	if x.plan.errs {
+		switch args[0] {
+		case markPipeline, markShell, markCalled:
+			x.stateOf(sh, hc).called = true
+		}
+	}
 	if sh.stage != nil && (args[0] == markPipeline || args[0] == markShell) {
 		// It stands in the words of the stage, or in a function that it has
 		// called after its point.
@@ -136,20 +146,6 @@ func (x *execution) withText(args []string) []string {
 			return append([]string{markSource}, args[1:]...)
 		}
 		return append([]string{markBuiltin}, args...)
-	case "trap":
-		if len(args) == 1 || len(args) == 2 && args[1] == "--" {
-			return []string{markTraps}
-		}
-		i := 1
-		switch args[1] {
-		case "--":
-			i = 2
-		case "-":
-			return append([]string{"trap", "--"}, args[1:]...) // it takes the next word for the command
-		}
-		if len(args) > i+1 {
-			args[i] = x.plan.trap(args[i])
-		}
 	}
 	return args
 }
@@ -245,11 +241,22 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 	case markEval:
 		t := x.plan.prepare(strings.Join(args[1:], " "))
 		defer x.plan.release(t)
-		return hc.Builtin(ctx, []string{"eval", t.printed})
+		err := hc.Builtin(ctx, []string{"eval", t.printed})
+		x.ranText(sh, hc)
+		return err
 	case markSource:
-		return x.source(ctx, sh, hc, args[1:])
-	case markTraps:
-		return x.printTraps(ctx, hc)
+		err := x.source(ctx, sh, hc, args[1:])
+		x.ranText(sh, hc)
+		if ends, returned := x.returned(ctx, sh, hc, err); ends {
+			return returned
+		}
+		return err
+	case markJob:
+		return x.startJob(ctx, sh, hc, x.plan.script(index(args[1])).jobs[index(args[2])])
+	case markTrap:
+		return x.markTrap(ctx, sh, hc, args[1:])
+	case markArm:
+		x.armERR(ctx, hc, true)
 	case markTime:
 		if args[1] == timeBegins {
 			x.times.begin(args[2])
@@ -278,6 +285,9 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		}
 	}
 	status := hc.LastExitStatus
+	if args[0] == markEnds {
+		status = index(args[1])
+	}
 	if args[0] == markLoop {
 		var err error
 		if status, err = strconv.Atoi(args[1]); err != nil {
@@ -299,7 +309,10 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 // own.
 func (x *execution) runHeld(ctx context.Context, sh *shell, hc interp.HandlerContext, name string, sc *script, i int) error {
 	runner := runnerOf(hc)
-	inside, now := sh.inside(runner), situationOf(runner)
+	inside, now := x.inside(sh, hc), situationOf(runner)
+	if x.plan.jobs {
+		defer inside.state.sweep()
+	}
 	if name == markPipeline {
 		err := x.runPipeline(ctx, inside, hc, sc.pipelines[i].in(now))
 		sh.takeOver(inside)
@@ -308,15 +321,70 @@ func (x *execution) runHeld(ctx context.Context, sh *shell, hc interp.HandlerCon
 		}
 		return err
 	}
-	own := &shell{runner: runner.Subshell(), stage: sh.stage}
-	x.descend(own.runner)
-	if err := interp.StdIO(hc.Stdin, hc.Stdout, own.inherits(&x.ownership, veiled(hc)))(own.runner); err != nil {
+	planned := sc.shells[i]
+	own := x.subshell(sh, hc, planned.substitution)
+	if planned.whole {
+		own.job.whole(own.state)
+	}
+	stdout, collect, err := x.collecting(own, hc, planned.jobs)
+	if err != nil {
+		return x.cannotRun(hc, err)
+	}
+	if err := interp.StdIO(hc.Stdin, stdout, own.inherits(&x.ownership, veiled(hc)))(own.runner); err != nil {
 		return err // not for files
 	}
 	defer own.closeDescriptors()
-	err := runGuarded(ctx, own, sc.shells[i].in(now))
+	err = x.runShell(ctx, own, planned.in(now))
+	collect(ctx)
 	sh.takeOver(own)
 	return err
+}
+
+// collecting returns the output for a shell of ours that may start jobs: where it is that
+// of $( ), <( ) or >( ), it is complete when they have ended too. The function returned
+// waits for that.
+func (x *execution) collecting(own *shell, hc interp.HandlerContext, jobs bool) (stdout io.Writer, collect func(context.Context), err error) {
+	if !jobs {
+		return hc.Stdout, func(context.Context) {}, nil
+	}
+	own.custody = &custody{outer: own.custody}
+	if _, ok := hc.Stdout.(*os.File); ok || hc.Stdout == nil || same(hc.Stdout, io.Discard) {
+		return hc.Stdout, func(context.Context) {}, nil // jobs have it for themselves
+	}
+	c, err := newCapture(hc.Stdout, &x.capturing)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.file, func(ctx context.Context) {
+		// A job has its own.
+		c.file.Close()
+		_ = c.wait(ctx)
+	}, nil
+}
+
+// withTraps returns the command that is called instead of args because of traps, or nil.
+func (x *execution) withTraps(sh *shell, hc interp.HandlerContext, args []string) []string {
+	if !x.plan.errs && !x.plan.traps && !x.pending.Load() {
+		return nil
+	}
+	st := x.stateOf(sh, hc)
+	st.called = true
+	st.last.Store(int64(hc.LastExitStatus))
+	switch args[0] {
+	case "exit", "return":
+		if n := len(st.running); n > 0 && len(args) == 1 {
+			if t := st.running[n-1]; t.name == trapEXIT || args[0] == "return" {
+				return append(args, strconv.Itoa(t.status))
+			}
+		}
+	case "exec":
+		st.execing = len(args) > 1
+		return nil
+	}
+	if x.pending.Load() && !x.plan.marksTraps(hc.Pos) && st.hasDue() {
+		return append([]string{markTrap, trapCalled}, args...)
+	}
+	return nil
 }
 
 // index returns the number that a mark has as a word.
@@ -392,6 +460,9 @@ func (x *execution) openPath(ctx context.Context, hc interp.HandlerContext, path
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		// To open it may take until another stage opens its other side.
+		if sh := shellOf(ctx); sh.job != nil {
+			sh.job.know(nil)
+		}
 		for s := shellOf(ctx).stage; s != nil; s = s.parent {
 			s.ticket.leave()
 		}

@@ -98,13 +98,18 @@ func (m *remnant) letGo() {
 // for, because they may write still; the stage itself is over.
 func (x *execution) letGo(s *stageRun) {
 	switch {
-	case !x.plan.jobs || !hasJobs(s.shell):
+	case !x.plan.jobs || s.shell.custody.idle() && !hasJobs(s.shell):
 		s.closeEnds()
 		s.cancel(nil)
-	case !x.plan.linger:
+	case !x.plan.linger && s.shell.custody.idle():
 		s.closeEnds() // its context ends with the script
 	default:
 		x.lingering.Go(func() {
+			s.shell.custody.wait()
+			if !x.plan.linger {
+				s.closeEnds()
+				return
+			}
 			awaitJobs(s.shell)
 			s.closeEnds()
 			s.cancel(nil)
@@ -121,6 +126,7 @@ func (x *execution) awaitAllJobs(sh *shell) {
 	letting.Go(func() { x.fifos.letAll(done, x.hunter.reads) })
 	x.lingering.Wait()
 	if x.plan.jobs {
+		sh.custody.wait()
 		awaitJobs(sh)
 	}
 	x.commands.wait()

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -23,9 +24,15 @@ type lifter struct {
 	functions map[string]bool       // that the text defines
 	alone     map[*syntax.Stmt]bool // what may fail without an end
 
+	commands map[*syntax.Stmt]*syntax.Stmt // of copies of commands in the background: what the user has written
+	started  map[*syntax.Stmt]bool         // marks that start one
+	whole    *syntax.Stmt                  // all that the command in the background does which is being rewritten
+
 	defines  bool // definitions of functions become marks as well
 	errexit  bool // "set -e" may be on
-	holds    bool // commands in the background keep what is open
+	traps    bool // traps may be set
+	errs     bool // that for ERR too
+	leaving  bool // functions may set traps, or start commands in the background
 	ignoring bool // "set -e" does not act on what is being rewritten
 	function bool // what is being rewritten is in a function
 }
@@ -46,12 +53,16 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 	sc.uses = featuresOf(string(prog.Source), prog.File, id == 0 && p.unknown)
 	l := &lifter{
 		script: sc, copies: c.stmts, owned: make(map[*syntax.Stmt]*plannedPipeline),
-		defines: id != 0 || sc.uses.exports, errexit: p.errexit, holds: p.descriptors,
+		defines: id != 0 || sc.uses.exports, errexit: p.errexit, leaving: p.leaving,
 		uses: sc.uses, main: sc.uses, functions: make(map[string]bool),
+		commands: make(map[*syntax.Stmt]*syntax.Stmt), started: make(map[*syntax.Stmt]bool),
+		traps: p.traps || bytes.Contains(prog.Source, []byte("trap")),
+		errs:  p.errs || bytes.Contains(prog.Source, []byte(trapERR)),
 	}
 	if id != 0 {
 		l.main = p.main.uses
 	}
+	sc.traps = l.traps
 	sv := newSurveyor(sc.file)
 	sv.open = id != 0
 	for i, pl := range prog.Pipelines {
@@ -62,7 +73,8 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 		l.prepare(number, pl, sv)
 	}
 	l.survey(prog.File)
-	p.redirected(sc, prog.Source, shift)
+	p.redirected(sc, prog.Source, shift, l.needsShell)
+	l.latest(sc.file, p.hidden(hiddenJob))
 	timed(sc)
 	looped(sc)
 	if id == 0 && sc.uses.readonly {
@@ -80,6 +92,7 @@ func (l *lifter) survey(file *syntax.File) {
 			l.script.lasting = l.script.lasting || n.Background || n.Disown || n.Coprocess
 			if n.Background {
 				l.mayOutlive(l.copies[n])
+				l.commands[l.copies[n]] = n
 			}
 		case *syntax.ProcSubst:
 			l.script.lasting = true
@@ -180,12 +193,26 @@ func isForFunctions(n syntax.Node) bool {
 }
 
 // needsShell reports whether a node does in a list what only a shell of ours can do
-// right: set a trap for its end, or do what only functions may.
-func needsShell(n syntax.Node) bool {
-	if call, ok := n.(*syntax.CallExpr); ok && len(call.Args) > 0 && call.Args[0].Lit() == "trap" {
-		return true
+// right: set a trap for its end, inherit that for ERR, or do what only functions may.
+func (l *lifter) needsShell(n syntax.Node) bool {
+	if call, ok := n.(*syntax.CallExpr); ok && len(call.Args) > 0 {
+		if call.Args[0].Lit() == "trap" || l.errs || l.leaving && mayBeFunction(call) {
+			return true
+		}
 	}
 	return isForFunctions(n)
+}
+
+// startsJobs reports whether a node starts a command in the background, or may call a
+// function that does.
+func (l *lifter) startsJobs(n syntax.Node) bool {
+	switch n := n.(type) {
+	case *syntax.Stmt:
+		return n.Background
+	case *syntax.CallExpr:
+		return l.leaving && (mayBeFunction(n) || len(n.Args) > 0 && runsText(n.Args[0].Lit()))
+	}
+	return false
 }
 
 // list rewrites the statements of a shell. The statement that runs before them is
@@ -200,12 +227,15 @@ func (l *lifter) list(stmts []*syntax.Stmt, before *syntax.Stmt, ignored bool) [
 		if l.commandNamed(s) {
 			rewritten = append(rewritten, quietly(mark(s.Position, markCommand, l.written(s))))
 		}
-		l.stmt(s, ignored)
-		if l.holds && s.Background {
+		if l.errs && !callsCommand(s) {
 			l.script.changed = true
-			rewritten = append(rewritten, l.inBackground(s))
-		} else {
-			rewritten = append(rewritten, s)
+			rewritten = append(rewritten, quietly(mark(s.Position, markCalled)))
+		}
+		takesTime := l.traps && takesTime(s)
+		l.stmt(s, ignored)
+		rewritten = append(rewritten, s)
+		if takesTime {
+			rewritten = append(rewritten, l.pendingTraps(s.Position))
 		}
 		before = s
 	}
@@ -215,11 +245,15 @@ func (l *lifter) list(stmts []*syntax.Stmt, before *syntax.Stmt, ignored bool) [
 // shell rewrites the list of $( ), <( ) or >( ). Where a shell of the interpreter is
 // not enough, a mark makes one of ours inside of it.
 func (l *lifter) shell(stmts []*syntax.Stmt) []*syntax.Stmt {
-	if !holds(stmts, needsShell) {
+	jobs := holds(stmts, l.startsJobs)
+	if !jobs && !holds(stmts, l.needsShell) {
 		return l.descending(l.list(stmts, nil, false))
 	}
 	pos := stmts[0].Position
-	return []*syntax.Stmt{l.ownShell(&syntax.Stmt{Position: pos, Cmd: &syntax.Subshell{Lparen: pos, Rparen: pos, Stmts: stmts}}, false)}
+	own := []*syntax.Stmt{l.ownShell(&syntax.Stmt{Position: pos, Cmd: &syntax.Subshell{Lparen: pos, Rparen: pos, Stmts: stmts}}, false)}
+	planned := l.script.shells[len(l.script.shells)-1]
+	planned.substitution, planned.jobs = true, jobs
+	return own
 }
 
 // ownShell makes a statement one that runs its commands in a shell of ours.
@@ -228,7 +262,7 @@ func (l *lifter) ownShell(s *syntax.Stmt, ignored bool) *syntax.Stmt {
 	if sub, ok := s.Cmd.(*syntax.Subshell); ok {
 		stmts = sub.Stmts
 	}
-	planned := &plannedShell{ignored: ignored, function: l.function, returns: holds(stmts, isForFunctions)}
+	planned := &plannedShell{ignored: ignored, function: l.function, returns: holds(stmts, isForFunctions), whole: s == l.whole}
 	planned.file = &syntax.File{Name: l.script.file.Name, Stmts: l.list(stmts, nil, ignored)}
 	l.script.changed = true
 	l.script.shells = append(l.script.shells, planned)
@@ -248,18 +282,18 @@ func (l *lifter) stmt(s *syntax.Stmt, ignored bool) {
 	for _, r := range s.Redirs {
 		l.words(r)
 	}
-	if p := l.owned[s]; p != nil {
-		l.lift(s, p)
+	if s.Background {
+		l.job(s, ignored)
 		return
 	}
-	if s.Background && s.Cmd != nil && holds([]*syntax.Stmt{{Position: s.Position, Cmd: s.Cmd}}, needsShell) {
-		l.ownShell(s, ignored)
+	if p := l.owned[s]; p != nil {
+		l.lift(s, p)
 		return
 	}
 	switch cmd := s.Cmd.(type) {
 	case *syntax.Subshell:
 		// Whether a function is part of a condition is known when it runs.
-		if l.function && l.errexit || holds(cmd.Stmts, needsShell) {
+		if l.function && l.errexit || holds(cmd.Stmts, l.needsShell) {
 			l.ownShell(s, ignored)
 			return
 		}
@@ -324,10 +358,10 @@ func (l *lifter) command(cmd syntax.Command, ignored bool) {
 	case *syntax.WhileClause:
 		cond := cmd.Cond
 		cmd.Cond = l.list(cmd.Cond, nil, true)
-		cmd.Do = l.list(cmd.Do, final(cond), ignored)
+		cmd.Do = l.iteration(cmd.Do, final(cond), ignored)
 	case *syntax.ForClause:
 		l.words(cmd.Loop)
-		cmd.Do = l.list(cmd.Do, nil, ignored)
+		cmd.Do = l.iteration(cmd.Do, nil, ignored)
 	case *syntax.CaseClause:
 		l.words(cmd.Word)
 		for _, item := range cmd.Items {

@@ -130,15 +130,18 @@ type redirector struct {
 	plan    *plan
 	skipped map[*syntax.Stmt]bool
 	words   map[syntax.Node]bool // substitutions in the words of commands with redirections
+
+	needsShell func(syntax.Node) bool
 }
 
 // redirected makes marks of the redirections of a tree, and gives the shells that the
 // interpreter makes an end where they may open what must be closed then.
-func (p *plan) redirected(sc *script, source []byte, shift uint) {
+// needsShell says of a node that a list which holds it gets a shell of ours.
+func (p *plan) redirected(sc *script, source []byte, shift uint, needsShell func(syntax.Node) bool) {
 	if !p.descriptors {
 		return
 	}
-	rd := &redirector{script: sc, source: source, shift: shift, plan: p, skipped: make(map[*syntax.Stmt]bool), words: make(map[syntax.Node]bool)}
+	rd := &redirector{script: sc, source: source, shift: shift, plan: p, needsShell: needsShell, skipped: make(map[*syntax.Stmt]bool), words: make(map[syntax.Node]bool)}
 	syntax.Walk(sc.file, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.CmdSubst:
@@ -191,13 +194,13 @@ func firstValue(w *syntax.Word) string {
 // shell puts the list of a shell into a scope, if that is necessary.
 func (rd *redirector) shell(stmts []*syntax.Stmt, r redirection) []*syntax.Stmt {
 	r.number = -1
-	if len(stmts) == 0 || r.op == scopeShell && r.flags == "" && (!holds(stmts, rd.plan.mayPersist) || holds(stmts, needsShell)) {
+	if len(stmts) == 0 || r.op == scopeShell && r.flags == "" && (!holds(stmts, rd.plan.mayPersist) || holds(stmts, rd.needsShell)) {
 		return stmts // one of our own needs none
 	}
 	rd.script.changed = true
 	pos := stmts[0].Position
 	group := &syntax.Stmt{Position: pos, Cmd: &syntax.Block{Lbrace: pos, Rbrace: pos, Stmts: stmts}}
-	if holds(stmts, needsShell) {
+	if holds(stmts, rd.needsShell) {
 		// Its trap runs before the end of the scope.
 		group.Cmd = &syntax.Subshell{Lparen: pos, Rparen: pos, Stmts: stmts}
 	}
@@ -475,18 +478,4 @@ func (t *tabStripper) strip(text string) string {
 		t.begins = text[i] == '\n'
 	}
 	return b.String()
-}
-
-// inBackground rewrites a command in the background so that it keeps what is open when it
-// begins.
-func (l *lifter) inBackground(s *syntax.Stmt) *syntax.Stmt {
-	held := redirection{op: scopeHeld, number: -1}
-	if call, ok := s.Cmd.(*syntax.CallExpr); ok && len(call.Args) > 0 {
-		held.flags = string(flagSimple)
-	}
-	pos := s.Position
-	return scoped(&syntax.Stmt{
-		Position: pos,
-		Cmd:      &syntax.Block{Lbrace: pos, Rbrace: pos, Stmts: []*syntax.Stmt{scoped(s, held)}},
-	}, redirection{op: scopeHold, number: -1})
 }

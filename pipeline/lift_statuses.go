@@ -14,7 +14,7 @@ const (
 // that this package runs, and in front of a command that reads it.
 func (l *lifter) freshStatuses(pos syntax.Pos, before *syntax.Stmt) *syntax.Stmt {
 	state := fresh
-	if before != nil && !before.Background && l.owned[before] == nil {
+	if before != nil && !before.Background && !l.started[before] && l.owned[before] == nil {
 		switch before.Cmd.(type) {
 		case nil, *syntax.CallExpr, *syntax.DeclClause, *syntax.TestClause, *syntax.ArithmCmd, *syntax.LetClause, *syntax.Subshell:
 			state = stale

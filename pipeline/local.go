@@ -75,12 +75,15 @@ func (x *execution) runProgram(ctx context.Context, sh *shell, hc interp.Handler
 		defer sh.stage.handOver(p)()
 	}
 	var status int
+	sh.job.begin(p, hc.Pos)
 	if outlives {
 		status = x.remnant.await(p, func() { x.hunter.remove(v) })
 	} else {
 		status = p.wait()
 		x.hunter.remove(v)
 	}
+	sh.job.end(p)
+	x.ranProgram(x.stateOf(sh, hc))
 	if err := out.wait(ctx); err != nil && status == 0 {
 		status = 1
 	}
@@ -88,6 +91,23 @@ func (x *execution) runProgram(ctx context.Context, sh *shell, hc interp.Handler
 		return x.killedStatus(sh, v)
 	}
 	return failure(status)
+}
+
+// ranProgram does what a shell does when a program in the foreground has ended.
+func (x *execution) ranProgram(st *shellState) {
+	if x.plan.jobs {
+		st.sweep()
+	}
+	if x.plan.signals {
+		x.settle()
+		st.childEnded()
+	}
+	if st.execing {
+		// It took the place of the shell.
+		st.mu.Lock()
+		st.reset(trapEXIT)
+		st.mu.Unlock()
+	}
 }
 
 // killedStatus returns the status of a process that was killed, or that was not

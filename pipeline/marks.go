@@ -18,7 +18,11 @@ const (
 	markProgram  = "\x00program"  // with the words of a command whose builtin is disabled
 	markEval     = "\x00eval"     // with the words of an "eval"
 	markSource   = "\x00source"   // with those of a "source", without its name
-	markTraps    = "\x00traps"    // prints the traps
+	markJob      = "\x00job"      // with a script and an index in its jobs: starts it
+	markTrap     = "\x00trap"     // with what to run: the commands of traps; keeps the status
+	markArm      = "\x00arm"      // lets the interpreter tell of failed commands; keeps the status
+	markEnds     = "\x00ends"     // with a status: ends with it
+	markCalled   = "\x00called"   // counts as the call of a command; keeps the status
 	markPlain    = "\x00plain"    // switches "set -e" off; keeps the status
 	markStatus   = "\x00status"   // ends with the status of the command before it
 	markLoop     = "\x00loop"     // with a status: ends with it, unless "set -e" is on
@@ -36,8 +40,8 @@ const (
 
 	markVeil   = "\x00veil"   // as a file for stderr: hides what is traced of a mark
 	markUnveil = "\x00unveil" // as a file for stderr, behind the veil: what that hides
-	markFree   = "\x00free"   // prints the lowest number for a descriptor of "{name}"
 	markOutput = "\x00output" // as a file: takes the output of a builtin
+	markFree   = "\x00free"   // prints the lowest number for a descriptor of "{name}"
 )
 
 func isMark(name string) bool { return name != "" && name[0] == 0 }

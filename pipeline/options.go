@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"io"
+	"syscall"
 	"time"
 
 	"rpipe/pipeline/keeper"
@@ -73,6 +74,10 @@ type Options struct {
 	// concurrent; they must be short.
 	Settle func()
 
+	// Signals is how the script traps the signals of this process; nil: it traps only
+	// those that it sends to itself, by "kill".
+	Signals Signals
+
 	// Grace is the time between the signal and KILL when Run is cancelled; 0 is
 	// DefaultGrace.
 	Grace time.Duration
@@ -84,6 +89,18 @@ type Options struct {
 	// made at the same time, and are made while stages run: they must not block.
 	StageDone func(StageReport)
 	Diagnose  func(*StageError)
+}
+
+// Signals are those that this process gets. The methods may be called concurrently.
+type Signals interface {
+	// Catch makes deliver be called for each signal of a kind that comes, instead of
+	// what it does else; deliver nil ends that. deliver does not block. A signal that
+	// this process was told to ignore when it was started stays ignored.
+	Catch(sig syscall.Signal, deliver func())
+
+	// Settle returns when every signal that came before the call has had its effect.
+	// It is called after each program that may have sent one; it must be short.
+	Settle()
 }
 
 // StageReport is how one stage ended.

@@ -90,7 +90,10 @@ func (p *pipelineRun) prepare(ctx context.Context, sh *shell, hc interp.HandlerC
 			}
 		}
 		s.stdout = out
-		s.shell = &shell{runner: sh.runner.Subshell(), stage: s}
+		s.shell = &shell{
+			runner: sh.runner.Subshell(), stage: s, job: sh.job,
+			state: p.x.newState(sh.state, true), custody: &custody{outer: sh.custody},
+		}
 		p.x.descend(s.shell.runner)
 		if err := interp.StdIO(in, out, s.shell.inherits(&p.x.ownership, errOut))(s.shell.runner); err != nil {
 			return err // not for files

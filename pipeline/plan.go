@@ -21,6 +21,10 @@ type plan struct {
 	linger   bool            // and to wait for those of a stage cannot take for ever
 	errexit  bool            // "set -e" may be on
 	unknown  bool            // it may run texts that are known only then
+	traps    bool            // traps may be set
+	errs     bool            // that for ERR too
+	leaving  bool            // functions may set traps, or start commands in the background
+	signals  bool            // programs may send signals to this process
 	statuses bool            // PIPESTATUS may be read
 	aliases  bool            // there may be aliases
 	disables bool            // builtins may be disabled
@@ -45,11 +49,13 @@ type script struct {
 	pipelines    []*plannedPipeline // of two or more stages
 	shells       []*plannedShell
 	functions    []*syntax.FuncDecl // that marks define
+	jobs         []*plannedJob
 	declarations []*syntax.DeclClause
 	bodies       map[*syntax.Stmt]*syntax.Stmt // of functions, with what the user has written
 	stages       map[syntax.Pos]*plannedStage  // every stage with a name, by the name's position in the copy
 	alone        map[syntax.Pos]bool           // simple commands in the background, by the position of their name
 	changed      bool                          // something in it was rewritten
+	traps        bool                          // it says where the traps of signals may run
 	lasting      bool                          // what is in it may run when the text has been run
 }
 
@@ -82,6 +88,10 @@ type plannedShell struct {
 	ignored  bool // "set -e" does not act in it
 	function bool // it stands in a function
 	returns  bool // it may hold what is for functions only
+	whole    bool // it is all that a command in the background does
+
+	substitution bool // it is the list of $( ), <( ) or >( )
+	jobs         bool // it may start commands in the background
 }
 
 // newPlan prepares prog, whose tree is not changed.
@@ -91,6 +101,7 @@ func newPlan(prog *parser.Program, name string) *plan {
 		*may = bytes.Contains(prog.Source, []byte(word))
 	}
 	p.background(prog.File)
+	p.conditions(prog)
 	p.main = p.newScript(0, prog, name, positionShift)
 	for i, pl := range prog.Pipelines {
 		for _, s := range pl.Stages {
@@ -195,6 +206,33 @@ func (p *plan) background(file *syntax.File) {
 	})
 }
 
+// conditions finds out what traps and signals there may be.
+func (p *plan) conditions(prog *parser.Program) {
+	in := func(word string) bool { return bytes.Contains(prog.Source, []byte(word)) }
+	p.traps, p.errs = in("trap"), in(trapERR)
+	p.signals = p.traps || in("kill") || in("PPID")
+	syntax.Walk(prog.File, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.FuncDecl:
+			p.leaving = p.leaving || n.Body != nil && holds([]*syntax.Stmt{n.Body}, outlasts)
+		case *syntax.CallExpr:
+			p.leaving = p.leaving || len(n.Args) > 0 && runsText(n.Args[0].Lit())
+		}
+		return !p.leaving
+	})
+}
+
+// outlasts reports whether a node is a trap, or a command in the background.
+func outlasts(n syntax.Node) bool {
+	switch n := n.(type) {
+	case *syntax.Stmt:
+		return n.Background
+	case *syntax.CallExpr:
+		return len(n.Args) > 0 && n.Args[0].Lit() == "trap"
+	}
+	return false
+}
+
 // runsText reports whether a command runs text that is not in the script.
 func runsText(name string) bool { return name == "eval" || name == "source" || name == "." }
 
@@ -248,6 +286,16 @@ func (p *plan) place(pos syntax.Pos) place {
 func (p *plan) outlives(pos syntax.Pos) bool {
 	sc := p.at(pos)
 	return sc != nil && sc.alone[pos]
+}
+
+// marksTraps reports whether the command at pos is in a text that says itself where the
+// traps of signals may run.
+func (p *plan) marksTraps(pos syntax.Pos) bool {
+	if pos.Offset() < positionShift {
+		return false
+	}
+	sc := p.at(pos)
+	return sc != nil && sc.traps
 }
 
 // feeds reports whether the command at pos is a stage with a stage behind it. It

@@ -77,6 +77,13 @@ func (p *process) kill() { p.unlessReaped(killProcess) }
 // input any more.
 func (p *process) freeze() { p.unlessReaped(freezeProcess) }
 
+// signal sends a signal to the program. It returns false if that has ended.
+func (p *process) signal(sig syscall.Signal) (alive bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.reaped && signalOne(p.cmd.Process.Pid, sig) == nil
+}
+
 func (p *process) unlessReaped(f func(pid int, grouped bool)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

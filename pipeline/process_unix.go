@@ -30,6 +30,9 @@ func signalProcess(pid int, grouped bool, sig syscall.Signal) {
 	_ = syscall.Kill(pid, sig)
 }
 
+// signalOne sends a signal to a process that was not waited for, and to nothing else.
+func signalOne(pid int, sig syscall.Signal) error { return syscall.Kill(pid, sig) }
+
 // freezeProcess stops a process that was not waited for, with its group, or else
 // with what is found of its descendants.
 func freezeProcess(pid int, grouped bool) {

@@ -27,6 +27,14 @@ func processStatus(state *os.ProcessState) int {
 // signalProcess ends a process: Windows has no signals that it could take.
 func signalProcess(pid int, grouped bool, _ syscall.Signal) { killProcess(pid, grouped) }
 
+// signalOne ends a process, unless the signal only asks for it.
+func signalOne(pid int, sig syscall.Signal) error {
+	if sig != 0 {
+		killProcess(pid, false)
+	}
+	return nil
+}
+
 // killProcess ends a process.
 func killProcess(pid int, _ bool) {
 	if p, err := os.FindProcess(pid); err == nil {

@@ -41,7 +41,7 @@ func (x *execution) redirect(ctx context.Context, hc interp.HandlerContext, what
 		r.t.frame = shellOf(ctx).ownFrame(&x.ownership)
 	}
 	switch r.op {
-	case scopeShell, scopeHold, scopeHeld, scopeKeep:
+	case scopeShell, scopeKeep:
 		r.asBefore(runner)
 		return r.scope(), nil
 	}
@@ -98,11 +98,8 @@ func (r *redirecting) scope() *descriptors {
 	case scopeShell:
 		f := &frame{of: of}
 		t.frame, t.closer = f, f.release
-	case scopeHold, scopeKeep:
-		f := &frame{of: of, users: 1}
-		if r.op == scopeHold {
-			f.users = 2
-		}
+	case scopeKeep:
+		f := &frame{of: of}
 		for i := range t.std {
 			if d := t.std[i]; d != nil && r.s.get(t, i) != d {
 				t.std[i] = nil
@@ -111,32 +108,9 @@ func (r *redirecting) scope() *descriptors {
 		for _, d := range t.all() {
 			f.take(d)
 		}
-		t.frame, t.closer = f, f.left
-	case scopeHeld:
-		if f := t.frame; f.outer == nil && f.isHeld() {
-			f.simple = r.is(flagSimple)
-			t.closer = f.left
-		}
+		t.frame, t.closer = f, f.release
 	}
 	return t
-}
-
-// isHeld reports whether a frame is that of a command in the background which begins.
-func (f *frame) isHeld() bool {
-	f.of.mu.Lock()
-	defer f.of.mu.Unlock()
-	return f.users > 0
-}
-
-// left is the end of a user.
-func (f *frame) left() {
-	f.of.mu.Lock()
-	f.users--
-	over := f.users == 0
-	f.of.mu.Unlock()
-	if over {
-		f.release()
-	}
 }
 
 // failed returns the error of a redirection as the interpreter reports it, on the stderr

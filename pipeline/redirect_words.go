@@ -45,8 +45,6 @@ const (
 // Scopes, which stand as redirections on groups of our own.
 const (
 	scopeShell = "shell" // what is in the group is a shell: what it opens ends with it
-	scopeHold  = "hold"  // around a command in the background, which is about to begin
-	scopeHeld  = "held"  // that command
 	scopeKeep  = "keep"  // a command that began by itself, in <( )
 	scopeWords = "words" // a command without redirections, in whose words there are commands
 )

@@ -61,8 +61,9 @@ func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 	defer sh.closeDescriptors()
 	late := x.lateness(scriptCtx)
 	defer late.stop()
-	err = late.await(func() error { return runGuarded(scriptCtx, sh, x.plan.main.file) })
-	cause := context.Cause(ctx)
+	x.end = end
+	err = late.await(func() error { return x.runShell(scriptCtx, sh, x.plan.main.file) })
+	cause := context.Cause(scriptCtx)
 	runsStill := err == errGivenUp
 	awaitJobs := func() error {
 		if !runsStill {
@@ -74,7 +75,7 @@ func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 	if cause == nil {
 		close(x.remnant.over)
 		waitsStill = late.await(awaitJobs) == errGivenUp
-		cause = context.Cause(ctx)
+		cause = context.Cause(scriptCtx)
 	}
 	if cause == nil {
 		x.remnant.letGo()
@@ -124,6 +125,12 @@ type execution struct {
 	shellOptions string                  // SHELLOPTS where the script begins
 	subshells    atomic.Int64            // how many there were
 	hidden       atomic.Pointer[verdict] // the failure that nobody looked at, if there was one
+
+	states  states
+	jobs    jobTable
+	main    *shellState             // of the script
+	pending atomic.Bool             // a signal has come that a shell traps
+	end     context.CancelCauseFunc // of the script
 
 	commands  gate           // the exec handlers under way
 	remnant   remnant        // programs that outlive the script
@@ -177,7 +184,8 @@ func (x *execution) newShell() (*shell, error) {
 	if err != nil {
 		return nil, err
 	}
-	sh := &shell{runner: runner}
+	x.main = x.newState(nil, false)
+	sh := &shell{runner: runner, state: x.main, custody: &custody{}}
 	runner.Reset()
 	if slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, functionPrefix) }) {
 		x.plan.main.uses.special = true
@@ -215,8 +223,11 @@ func (x *execution) conclude(sh *shell, err, cause error) error {
 		v   *verdict
 		bug *bugError
 		es  interp.ExitStatus
+		own *jobSignal
 	)
 	switch {
+	case errors.As(cause, &own):
+		return &ExitError{Status: own.ExitStatus()}
 	case cause != nil:
 		return &ExitError{Status: causeStatus(cause), Err: cause}
 	case err == nil:

@@ -15,6 +15,10 @@ import (
 type shell struct {
 	runner *interp.Runner
 	stage  *stageRun // nil for the shell of the script
+	job    *job      // that it runs in, or nil
+
+	state   *shellState // of runner
+	custody *custody    // of the jobs in it
 
 	at   atomic.Uint64           // line and column of the latest command, for reports of bugs
 	last atomic.Pointer[verdict] // the latest failure that was ours
@@ -34,13 +38,14 @@ func shellOf(ctx context.Context) *shell {
 	return ctx.Value(shellKey{}).(*shell)
 }
 
-// inside returns the shell for what is run in r, which is the one of sh, or one that
-// the interpreter has made in it.
-func (sh *shell) inside(r *interp.Runner) *shell {
+// inside returns the shell for what is run in a handler, which is the one of sh, or one
+// that the interpreter has made in it.
+func (x *execution) inside(sh *shell, hc interp.HandlerContext) *shell {
+	r := runnerOf(hc)
 	if r == sh.runner {
 		return sh
 	}
-	return &shell{runner: r, stage: sh.stage}
+	return &shell{runner: r, stage: sh.stage, job: sh.job, state: x.stateOf(sh, hc), custody: sh.custody}
 }
 
 // takeOver makes the latest failure of a shell inside of sh that of sh.

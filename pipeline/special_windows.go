@@ -1,7 +1,9 @@
 package pipeline
 
 import (
+	"errors"
 	"io"
+	"os"
 
 	"mvdan.cc/sh/v3/interp"
 )
@@ -10,3 +12,6 @@ import (
 func openSpecial(interp.HandlerContext, string) (io.ReadWriteCloser, bool, error) {
 	return nil, false, nil
 }
+
+// duplicate cannot open a file a second time here.
+func duplicate(*os.File) (*os.File, error) { return nil, errors.ErrUnsupported }

@@ -20,10 +20,9 @@ const (
 type texts struct {
 	secret string // begins the names of marks in what is printed
 	byText map[string]*text
-	sorted []*script         // by number, and so by offset
-	latest int               // number
-	end    uint              // of the offsets that are taken
-	traps  map[string]string // what is printed of traps, with what the user has written
+	sorted []*script // by number, and so by offset
+	latest int       // number
+	end    uint      // of the offsets that are taken
 }
 
 // A text is one that a program runs. The interpreter reads it: so it is printed when
@@ -36,8 +35,8 @@ type text struct {
 
 func newTexts() texts {
 	return texts{
-		secret: "R" + rand.Text(), // it may be the name of a variable
-		byText: make(map[string]*text), traps: make(map[string]string),
+		secret: "_" + rand.Text(), // as the names of variables begin
+		byText: make(map[string]*text),
 	}
 }
 
@@ -78,7 +77,7 @@ func (p *plan) mayNeedMarks(text string) bool {
 			return true
 		}
 	}
-	return false
+	return mayNeedJobs(text)
 }
 
 // prepare returns a text as it has to be run, and keeps it until it is released. What

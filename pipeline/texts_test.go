@@ -29,7 +29,7 @@ func TestPrintedFunctionsAreWhatWasWritten(t *testing.T) {
 
 func TestPrintedTrapsAreWhatWasWritten(t *testing.T) {
 	got, stderr, _ := runHere(t, `trap 'echo "a b" | cat' EXIT; trap ': | :' ERR; trap; trap --; trap - EXIT ERR; trap; trap 'echo c' EXIT; trap`)
-	want := strings.Repeat("trap -- \"echo \\\"a b\\\" | cat\" EXIT\ntrap -- \": | :\" ERR\n", 2) + "trap -- \"echo c\" EXIT\nc\n"
+	want := strings.Repeat("trap -- 'echo \"a b\" | cat' EXIT\ntrap -- ': | :' ERR\n", 2) + "trap -- 'echo c' EXIT\nc\n"
 	if got.stdout != want || stderr != "" {
 		t.Errorf("%s\nwant\n%s\n%s", got.stdout, want, stderr)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -24,9 +25,10 @@ func (t timeoutCause) Error() string          { return fmt.Sprintf("timed out af
 func (t timeoutCause) Signal() syscall.Signal { return syscall.SIGTERM }
 func (t timeoutCause) ExitStatus() int        { return 124 }
 
-// signals ends a context for INT, TERM and HUP, with a signalCause. Also, a write to
-// a closed stdout or stderr no longer kills this process, which has stages to end: it
-// fails.
+// signals ends a context for the signals that end a process, with a signalCause, unless
+// the script catches them. Those that this process was told to ignore when it was started
+// stay ignored (POSIX, 2.12). Also, a write to a closed stdout or stderr no longer kills
+// this process, which has stages to end: it fails.
 type signals struct {
 	incoming chan os.Signal
 	broken   chan os.Signal
@@ -37,6 +39,8 @@ type signals struct {
 
 	mu      sync.Mutex
 	settled chan struct{} // closed when the next marker has come
+	marks   int           // markers that were sent and have not come
+	caught  map[syscall.Signal]func()
 }
 
 // untilSignal returns a context that signals end, until stop is called.
@@ -47,24 +51,67 @@ func untilSignal(ctx context.Context) (context.Context, *signals) {
 		broken:   make(chan os.Signal, 1),
 		cancel:   cancel,
 		settled:  make(chan struct{}),
+		caught:   make(map[syscall.Signal]func()),
 	}
 	signal.Notify(s.broken, syscall.SIGPIPE)
-	ending := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
-	signal.Notify(s.incoming, append(ending, markers...)...)
+	for _, sig := range ending {
+		if !signal.Ignored(sig) {
+			signal.Notify(s.incoming, sig)
+		}
+	}
+	signal.Notify(s.incoming, markers...)
 	s.watch.Go(func() {
 		for sig := range s.incoming {
-			if isMarker(sig) {
-				s.mu.Lock()
-				close(s.settled)
-				s.settled = make(chan struct{})
-				s.mu.Unlock()
-				continue
-			}
-			cancel(signalCause(sig.(syscall.Signal))) // the first one counts
+			s.take(sig.(syscall.Signal))
 		}
 	})
 	return ctx, s
 }
+
+// take does what a signal that has come is for.
+func (s *signals) take(sig syscall.Signal) {
+	s.mu.Lock()
+	if isMarker(sig) && s.marks > 0 {
+		s.marks--
+		close(s.settled)
+		s.settled = make(chan struct{})
+		s.mu.Unlock()
+		return
+	}
+	deliver := s.caught[sig]
+	s.mu.Unlock()
+	switch {
+	case deliver != nil:
+		deliver()
+	case slices.Contains(ending, os.Signal(sig)):
+		s.cancel(signalCause(sig)) // the first one counts
+	}
+}
+
+// Catch makes deliver be called for each signal of a kind that comes, as
+// pipeline.Signals has it. KILL and STOP never come.
+func (s *signals) Catch(sig syscall.Signal, deliver func()) {
+	if signal.Ignored(sig) || isOfRuntime(sig) {
+		return
+	}
+	s.mu.Lock()
+	_, was := s.caught[sig]
+	if deliver != nil {
+		s.caught[sig] = deliver
+	} else {
+		delete(s.caught, sig)
+	}
+	s.mu.Unlock()
+	switch {
+	case deliver != nil:
+		signal.Notify(s.incoming, sig)
+	case was && !isMarker(sig) && !slices.Contains(ending, os.Signal(sig)) && sig != syscall.SIGPIPE && !stops(sig):
+		signal.Reset(sig)
+	}
+}
+
+// Settle is settle, as pipeline.Signals has it.
+func (s *signals) Settle() { s.settle() }
 
 // stop undoes it all.
 func (s *signals) stop() {
@@ -89,6 +136,7 @@ func (s *signals) settle() {
 	for range 2 {
 		s.mu.Lock()
 		settled := s.settled
+		s.marks++
 		s.mu.Unlock()
 		if !mark() {
 			return
@@ -96,6 +144,9 @@ func (s *signals) settle() {
 		select {
 		case <-settled:
 		case <-time.After(settlePatience):
+			s.mu.Lock()
+			s.marks = 0
+			s.mu.Unlock()
 		}
 	}
 }

@@ -63,6 +63,7 @@ func (c *command) script(ctx context.Context) error {
 		Launcher: true,
 		Terminal: terminal,
 		Settle:   settle,
+		Signals:  c.signals,
 		Diagnose: func(e *pipeline.StageError) { commandline.Report(c.stderr, "rpipe", e) },
 	}
 	if c.File && c.Words[0] == "-" {
