@@ -68,6 +68,7 @@ type Service struct {
 	Stdout io.Writer
 
 	ctx     context.Context
+	dialer  *Dialer // whose patience it has; nil: none
 	conn    halfCloser
 	started bool
 	waker   *pollfd.Waker

@@ -12,8 +12,37 @@ import (
 	"time"
 )
 
-// dial connects.
-func (s *Service) dial() (halfCloser, error) {
+// Service returns a Service at an address, with the Dialer's Resolver, time-outs and
+// patience: with AwaitHost, Open waits for one that cannot be reached. A DeadTimeout of
+// 0 is that of a Service. Resolve, Dial, Key and Hosts have no part in it.
+func (d *Dialer) Service(ctx context.Context, network, address string) *Service {
+	s := NewService(ctx, network, address)
+	s.Resolver, s.ConnectTimeout, s.DeadTimeout, s.dialer = d.Resolver, d.ConnectTimeout, d.DeadTimeout, d
+	return s
+}
+
+// dial connects, and waits for the service as its Dialer says.
+func (s *Service) dial() (conn halfCloser, err error) {
+	if s.dialer == nil {
+		return s.dialOnce()
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.dialer.timeout())
+	defer cancel()
+	var lost *LostError // it has run, and is not called again
+	err = s.dialer.persist(ctx, s.Address, func() (err error) {
+		if conn, err = s.dialOnce(); errors.As(err, &lost) {
+			return nil
+		}
+		return err
+	})
+	if lost != nil {
+		return nil, lost
+	}
+	return conn, err
+}
+
+// dialOnce connects.
+func (s *Service) dialOnce() (halfCloser, error) {
 	switch s.Network {
 	case "tcp", "tcp4", "tcp6", "unix":
 	default:
