@@ -52,13 +52,16 @@ func (c *command) script(ctx context.Context) error {
 		settle = c.signals.settle
 	}
 	opts := pipeline.Options{
-		Stdin:    c.stdin,
-		Stdout:   c.stdout,
-		Stderr:   c.stderr,
-		Name:     zero,
-		Params:   params,
-		Dialer:   dialer,
-		Keeper:   keeper,
+		Stdin:  c.stdin,
+		Stdout: c.stdout,
+		Stderr: c.stderr,
+		Name:   zero,
+		Params: params,
+		Dialer: dialer,
+		Keeper: keeper,
+
+		RequireStatus: c.RequireStatus,
+
 		Terminal: terminal,
 		Settle:   settle,
 		Diagnose: func(e *pipeline.StageError) { commandline.Report(c.stderr, "rpipe", e) },
@@ -133,7 +136,7 @@ func (c *command) scriptDialer() (*remote.Dialer, func(), error) {
 		return nil, nil, err
 	}
 	d := hosts.dialer()
-	c.setTimes(d)
+	c.setUp(d)
 	return d, func() {
 		d.Close()
 		hosts.close()
@@ -143,8 +146,11 @@ func (c *command) scriptDialer() (*remote.Dialer, func(), error) {
 // tell is the report of a stage that --verbose asks for.
 func (c *command) tell(r pipeline.StageReport) {
 	end := fmt.Sprintf("status %d", r.Status)
-	if !r.Ran {
+	switch {
+	case !r.Ran:
 		end = "did not run"
+	case r.Service != nil && r.Service.EOF && r.Status == 0:
+		end = "eof"
 	}
 	fmt.Fprintf(c.stderr, "rpipe: line %d: stage %d %s: %s, %v", r.Line, r.Stage, r.Text, end, r.Elapsed.Round(time.Millisecond))
 	if result := r.Result; result != nil {
@@ -155,6 +161,12 @@ func (c *command) tell(r pipeline.StageReport) {
 			fmt.Fprintf(c.stderr, ", %d bytes out", result.Out)
 		}
 		fmt.Fprintf(c.stderr, ", %v cpu", (result.User + result.System).Round(time.Millisecond))
+	}
+	if s := r.Service; s != nil {
+		fmt.Fprintf(c.stderr, ", %d bytes in, %d bytes out", s.In, s.Out)
+		if s.InputLeft {
+			fmt.Fprint(c.stderr, ", ended before its input")
+		}
 	}
 	switch r.Link.How {
 	case remote.Fused:
