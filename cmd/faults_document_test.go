@@ -55,6 +55,7 @@ func faultsDocument(results map[cell]*result) []byte {
 			}
 		}
 	}
+	b.WriteString("\n" + servicesSection())
 	b.WriteString("\n## What rpipe says\n\n")
 	for i, text := range legend.texts {
 		fmt.Fprintf(&b, "- %s: `%s`\n", letter(i), text)
@@ -77,8 +78,7 @@ func (l *legend) show(r *result) string {
 	if r == nil {
 		return ""
 	}
-	committed := map[marker]string{nothing: "-", part: "part", everything: "all", otherBytes: "WRONG"}[r.marker]
-	text := fmt.Sprintf("%d %s", r.status, committed)
+	text := fmt.Sprintf("%d %s", r.status, shownMarkers[r.marker])
 	if first, _, _ := strings.Cut(r.said, "\n"); first != "" {
 		text += " " + l.letter(general(first))
 	}

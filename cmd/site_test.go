@@ -25,10 +25,6 @@ import (
 	"rpipe/remote/serve/reaper"
 )
 
-// patience is how long a test waits for what must happen soon. It finds hangs; it
-// measures nothing.
-const patience = 60 * time.Second
-
 // A site is a user and hosts, in one folder: whatever runs there has the folder in
 // its arguments, its environment or as its working directory, or is the child of
 // something that has.
@@ -381,18 +377,6 @@ func (s *site) leavesNothing(before holdings) error {
 		return errors.New("left behind: " + strings.Join(left, "\n"))
 	}
 	return nil
-}
-
-// eventually asks until the answer is yes; it returns false after the bound.
-func eventually(bound time.Duration, yes func() bool) bool {
-	for end := time.Now().Add(bound); ; time.Sleep(10 * time.Millisecond) {
-		if yes() {
-			return true
-		}
-		if time.Now().After(end) {
-			return false
-		}
-	}
 }
 
 // sessions returns how many sessions a host has accepted that are not over.

@@ -20,6 +20,7 @@ const patience = time.Second
 type barrier struct {
 	met     chan struct{} // closed when no stage is on its way any more
 	decided chan struct{} // closed by decide
+	turn    turn          // of services
 
 	mu       sync.Mutex
 	onTheWay int
@@ -29,6 +30,7 @@ type barrier struct {
 // newBarrier returns a barrier for a number of stages; 0 is one that is met.
 func newBarrier(stages int) *barrier {
 	b := &barrier{met: make(chan struct{}), decided: make(chan struct{}), onTheWay: stages}
+	b.turn.given = make(chan struct{})
 	if stages == 0 {
 		close(b.met)
 	}
@@ -56,7 +58,8 @@ type ticket struct {
 	gathering *gathering
 	position  int // in the gathering
 	once      sync.Once
-	refused   *verdict // set before the barrier is met, or never
+	refused   *verdict // set before the barrier is met, by a service before its turn is over, or never
+	connected func()   // ends the turn of a stage that has called awaitAccepted; nil for others
 
 	mu      sync.Mutex
 	leaving *time.Timer // nil: leaveSoon was not called
@@ -81,6 +84,10 @@ func (t *ticket) refuse(v *verdict) (in bool) {
 		t.refused, in = v, true
 		t.barrier.arrive()
 	})
+	if t.connected != nil {
+		t.refused, in = v, true
+		t.connected()
+	}
 	return in
 }
 
@@ -139,7 +146,10 @@ func (t *ticket) await(ctx context.Context) bool {
 		left = false
 		t.barrier.arrive()
 	})
-	if left {
+	switch {
+	case t.connected != nil:
+		t.connected()
+	case left:
 		return ctx.Err() == nil
 	}
 	select {

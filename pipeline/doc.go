@@ -34,7 +34,7 @@
 // over and has no command in the background; else when those have ended. Every
 // local process has a goroutine that watches its context, which process.wait waits
 // for, or which ends with a program that outlives the script. A remote command
-// has those of remote.Cmd, which Wait waits for.
+// has those of remote.Cmd, and a service those of remote.Service, which Wait waits for.
 //
 // # Two-phase start
 //
@@ -43,6 +43,15 @@
 // either all stages go on or, if a host has refused, none. A stage whose words run
 // commands is waited for only for a fixed time, because such a command may wait for
 // a stage that has not begun.
+//
+// # Services
+//
+// A stage that names a service calls it with a remote.Service. To connect is to start
+// it: so it meets the others twice at the barrier, when every program is accepted, and
+// when every service is connected. If a program is refused no service is called; if a
+// service is, the others are reset before they can see an end of input. A service is
+// never part of a chain, and what is said of the loss of a remote command below holds for
+// it, too. What ended is all that is known of one: its status is 0.
 //
 // # Chains
 //

@@ -37,9 +37,9 @@ func TestARefusedStageKeepsAllOthersFromRunning(t *testing.T) {
 			"2 2 2", 2,
 			[]string{`rpipe: stage 2: bad address "@a b:cat"`, " (column 22)\n"},
 		}, {
-			"a service that is known when expanded", `h=a; touch ran | @$h | cat`,
+			"arguments of a service that is known when expanded", `h=a; touch ran | @$h x | cat`,
 			"2 2 2", 2,
-			[]string{"rpipe: stage 2 @a: services cannot be called"},
+			[]string{"rpipe: stage 2 @a: bad address \"@a\": this is a service, which takes no arguments"},
 		}, {
 			"with a substitution in its words", `touch ran | @a:nosuch-zz "$(echo q)" "$(echo r; sh -c 'sleep .1')"`,
 			"127 127", 127,
@@ -72,26 +72,6 @@ func TestARefusedStageKeepsAllOthersFromRunning(t *testing.T) {
 				t.Errorf("status %d, want %d", pipeline.ExitStatus(err), c.status)
 			}
 		})
-	}
-}
-
-func TestServicesAreRefusedBeforeAnythingRuns(t *testing.T) {
-	dir, here := inDir(t)
-	got, stderr, err := runHere(t, "touch ran\nf() { echo x | @a; }; cat | @b:99", here)
-	if got.status != 2 || exists(dir, "ran") {
-		t.Errorf("status %d, ran %v", got.status, exists(dir, "ran"))
-	}
-	if strings.Count(stderr, "services cannot be called") != 2 {
-		t.Error(stderr)
-	}
-	for _, text := range []string{"stage 2 @a: services", "(line 2, column 16)\n", "stage 2 @b:99: services", "(line 2, column 29)\n"} {
-		if !strings.Contains(stderr, text) {
-			t.Errorf("stderr lacks %q:\n%s", text, stderr)
-		}
-	}
-	var all *multierror.Error
-	if !errors.As(err, &all) || len(all.Errors) != 2 {
-		t.Errorf("%#v", err)
 	}
 }
 

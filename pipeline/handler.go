@@ -11,8 +11,6 @@ import (
 
 	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
-
-	"rpipe/parser"
 )
 
 // call is the interpreter's CallHandler: it sees every simple command after its
@@ -120,7 +118,7 @@ func (x *execution) callMark(sh *shell, hc interp.HandlerContext, args []string)
 	if args[0] == markPipeline {
 		stages := x.plan.script(index(args[1])).pipelines[index(args[2])].stages
 		last := stages[len(stages)-1]
-		if last.Kind == parser.Remote && !last.redirected && goneReader(hc) {
+		if last.isAway() && !last.redirected && goneReader(hc) {
 			return exitWith(statusPipe)
 		}
 	}

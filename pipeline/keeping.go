@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 
-	"rpipe/parser"
 	"rpipe/pipeline/keeper"
 )
 
@@ -56,11 +55,11 @@ func (r *remoteRun) keep() (release func()) {
 }
 
 // keepBehind does so for the outputs of a stage and of those after it. What another
-// remote command reads needs none of that: its host is not told an end.
+// remote command reads, or a service, needs none of that: it is not told an end.
 func (p *pipelineRun) keepBehind(s *stageRun) {
 	k, first := p.x.opts.Keeper, slices.Index(p.stages, s)
 	for i, s := range p.stages[first:] {
-		if s.out != nil && p.plan.stages[first+i+1].Kind != parser.Remote {
+		if s.out != nil && !p.plan.stages[first+i+1].isAway() {
 			s.kept.take(k, s.out)
 		}
 	}

@@ -35,7 +35,7 @@ func (x *execution) cutOff(sh *shell, hc interp.HandlerContext, lost *verdict) {
 // looks at the status: then a host that could not be reached, or that refused an
 // identity, is as bad as one that was lost.
 func (x *execution) miss(sh *shell, hc interp.HandlerContext, v *verdict) {
-	if v.status != statusUnreachable && v.status != statusIdentity {
+	if v.status != statusUnreachable && v.status != statusIdentity && v.status != statusLost {
 		return // as of a command that does not exist here
 	}
 	if hc.Stdout == io.Writer(x.io.stdout) || x.pipeOf(hc.Stdout) == (pipeID{}) || x.plan.place(hc.Pos).tested {

@@ -60,6 +60,11 @@ type Options struct {
 	// not run.
 	Launcher bool
 
+	// RequireStatus refuses stages that name services, of which nobody can tell how
+	// they ended: those that the text names before anything runs, others as a host
+	// would that refuses.
+	RequireStatus bool
+
 	// Terminal tells that the script runs in the foreground of a terminal. Its
 	// local processes then stay in the process group of this process, so that
 	// they may use the terminal and get its INT and QUIT by themselves; else
@@ -120,12 +125,16 @@ type StageReport struct {
 	Status int
 	Ran    bool
 
-	// Err is the failure of a remote stage, or nil. A stage that was ended by a
+	// Err is the failure of a remote stage or a service, or nil. A stage that was ended by a
 	// loss before it, or by the context, has none.
 	Err *StageError
 
 	// Result is how a remote stage's program ended; nil where that is not known.
 	Result *remote.Result
+
+	// Service is how a service ended; nil for other stages, and for one that did not
+	// run.
+	Service *ServiceReport
 
 	// Link is how the output of a remote stage reached the next one.
 	Link Link

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"mvdan.cc/sh/v3/interp"
@@ -127,8 +128,9 @@ func (p *pipelineRun) closeProbes() {
 }
 
 // start starts the stages in two phases: those that may need a host, and when
-// all of them have been accepted the others. It returns true if a host has
-// refused one; then no other stage has run.
+// all of them have been accepted, and then services been connected, the others. It
+// returns true if a host has refused one; then no other stage has run, but for what
+// a service does when it is connected and reset.
 func (p *pipelineRun) start() (refused bool) {
 	for _, s := range p.stages {
 		s.begun = time.Now()
@@ -137,8 +139,9 @@ func (p *pipelineRun) start() (refused bool) {
 		}
 	}
 	<-p.barrier.met
-	for _, s := range p.stages {
-		refused = refused || s.ticket.refusal() != nil
+	if refused = p.isRefused(); !refused {
+		p.barrier.turn.give()
+		refused = p.isRefused()
 	}
 	if refused {
 		for _, s := range p.stages {
@@ -158,6 +161,11 @@ func (p *pipelineRun) start() (refused bool) {
 		}
 	}
 	return refused
+}
+
+// isRefused reports whether a stage was refused, when the barrier is met.
+func (p *pipelineRun) isRefused() bool {
+	return slices.ContainsFunc(p.stages, func(s *stageRun) bool { return s.ticket.refusal() != nil })
 }
 
 // refusal is the end of a pipeline that was not started. Its status is that of

@@ -21,7 +21,7 @@ type place struct {
 // hidesRefusal reports whether "!" would make success of a host that could not be
 // reached or that refused an identity, without anybody looking.
 func (p place) hidesRefusal(status int) bool {
-	return p.negated && !p.tested && (status == statusUnreachable || status == statusIdentity)
+	return p.negated && !p.tested && (status == statusUnreachable || status == statusIdentity || status == statusLost)
 }
 
 // A surveyor finds places in a tree that was not rewritten.

@@ -113,10 +113,13 @@ func newPlan(prog *parser.Program, name string) *plan {
 	return p
 }
 
+// isAway reports whether the text tells that the stage is remote, or a service.
+func (s *plannedStage) isAway() bool { return s.Kind == parser.Remote || s.Kind == parser.Service }
+
 // early reports whether the stage belongs to the first phase of a start: it may
 // need a host.
 func (s *plannedStage) early() bool {
-	return s.pos.IsValid() && (s.Kind == parser.Remote || s.Kind == parser.Dynamic)
+	return s.pos.IsValid() && s.Kind != parser.Local
 }
 
 // in returns the pipeline for the situation that it is run in.

@@ -22,6 +22,7 @@ type remoteResult struct {
 	address parser.Address
 	failure *StageError
 	result  *remote.Result
+	service *ServiceReport
 	left    bool // nobody wanted the rest of the output
 	link    Link
 }
@@ -30,6 +31,7 @@ type remoteResult struct {
 func (r *remoteResult) fill(report *StageReport) {
 	report.Host, report.Program = r.address.Host, r.address.Program
 	report.Err, report.Result, report.Link = r.failure, r.result, r.link
+	report.Service = r.service
 }
 
 // errNoDialer is a remote stage where Options.Dialer is nil.
@@ -37,13 +39,6 @@ var errNoDialer = &refusal{
 	what:   "cannot reach the host: remote stages are not set up here",
 	hint:   "the program that runs this script gave no dialer",
 	status: 69,
-}
-
-// errService is a stage that names a service.
-var errService = &refusal{
-	what:   "services cannot be called by this version",
-	hint:   "to run a program of the host's rpiped write @HOST:PROGRAM",
-	status: statusUsage,
 }
 
 // A refusal is a reason of our own not to open a remote stage.
@@ -108,6 +103,9 @@ func (r *remoteRun) run(ctx context.Context, args []string) (int, *verdict) {
 	}
 	if err := r.prepare(args); err != nil {
 		return r.refused(t, err)
+	}
+	if r.result.address.IsService() {
+		return r.runService(t)
 	}
 	defer r.keep()() // its process comes up while the hosts are called
 	if !t.gather(r) {
@@ -263,8 +261,8 @@ func (r *remoteRun) prepare(args []string) error {
 	if err := address.CheckArgs(args[1:]); err != nil {
 		return err
 	}
-	if address.IsService() {
-		return errService
+	if address.IsService() && r.x.opts.RequireStatus {
+		return errNoStatus
 	}
 	if r.x.opts.Dialer == nil {
 		return errNoDialer

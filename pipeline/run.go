@@ -251,16 +251,3 @@ func (x *execution) conclude(sh *shell, err, cause error) error {
 	fmt.Fprintf(x.stderr(), "rpipe: %s\n", printable(err.Error()))
 	return &ExitError{Status: 1, Err: err}
 }
-
-// refuseServices tells that stages which name services cannot run, before
-// anything does.
-func (x *execution) refuseServices() []*StageError {
-	var refused []*StageError
-	for _, s := range x.plan.services {
-		e := s.failure(statusUsage, errService)
-		e.Service = s.Address.String()
-		refused = append(refused, e)
-		x.diagnose(e)
-	}
-	return refused
-}

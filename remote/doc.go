@@ -29,5 +29,11 @@
 // ended takes no byte more and waits for nobody, and one whose reader has gone
 // notices before it writes.
 //
+// A [Service] is a call of a program of which nothing is known but an address: a plain
+// stream, on which each side ends what it says by half-closing it. It has no arguments,
+// no identity and no status: an end of its output says that it ended, and not how; a
+// reset is a loss. It runs from the moment of the connection, so it is opened last.
+// [Dialer].Service makes one with the Dialer's resolver and time-outs.
+//
 // The package knows nothing of shells: an argv crosses the network as it is.
 package remote

@@ -18,12 +18,13 @@ import (
 // dialer makes connections as the flags say.
 func (c *command) dialer() *remote.Dialer {
 	d := &remote.Dialer{Identify: c.identify, Resolve: c.resolver()}
-	c.setTimes(d)
+	c.setUp(d)
 	return d
 }
 
-// setTimes makes d as patient as the flags say.
-func (c *command) setTimes(d *remote.Dialer) {
+// setUp makes d as patient as the flags say, and ask the name server that they name.
+func (c *command) setUp(d *remote.Dialer) {
+	d.Resolver = c.nameServer()
 	d.ConnectTimeout = time.Duration(c.ConnectTimeout)
 	d.AwaitHost = c.ConnectTimeout > 0
 	d.DeadTimeout = time.Duration(c.DeadTimeout)

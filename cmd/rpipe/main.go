@@ -20,7 +20,7 @@ const description = `Runs a shell script whose commands may be on other hosts:
 
   rpipe 'cat log | @a:grep err | sort | @b:uniq -c'
 
-@HOST:PROGRAM is a program that rpiped exposes on HOST; @HOST:PORT:PROGRAM names its port, 7747 otherwise. Everything else is the shell that you know, with pipefail on.
+@HOST:PROGRAM is a program that rpiped exposes on HOST; @HOST:PORT:PROGRAM names its port, 7747 otherwise. @HOST, @HOST:PORT and @unix:/PATH are services: a plain stream, port 9999 otherwise, without identity, encryption or status. Everything else is the shell that you know, with pipefail on.
 
 Exit status: 0 all is well; N of the rightmost stage that failed; 2 usage or syntax; 69 a host could not be reached; 76 a stage was lost; 77 identity refused; 124 --timeout; 126 refused; 127 no such program; 128+N killed by signal N.`
 
@@ -33,14 +33,16 @@ type grammar struct {
 	Command bool `short:"c" help:"SCRIPT is followed by $0, as for sh -c."`
 	File    bool `short:"f" help:"SCRIPT is the name of a file, - for standard input."`
 
-	Config         string  `placeholder:"FILE" help:"Addresses of hosts. Default: config.toml in ~/.config/rpipe."`
-	Identity       string  `placeholder:"KEY" help:"Who you are: a private key file; for a key in ssh-agent a .pub file, SHA256:..., or agent:COMMENT. Default: identity in ~/.config/rpipe."`
-	KnownHosts     string  `placeholder:"FILE" help:"The host keys that you trust. Default: known_hosts in ~/.config/rpipe."`
-	Timeout        seconds `placeholder:"TIME" help:"End everything after this time, as in 90, 1.5s, 10m: status 124."`
-	ConnectTimeout seconds `placeholder:"TIME" help:"Give a host this time to be reached and to accept, also one that is not up yet. Default: 10s, and no time for one that is not up."`
-	DeadTimeout    seconds `placeholder:"TIME" help:"Take a host for dead that is silent for this time, at least 1s. Default: 15s."`
-	Loopback       bool    `help:"Play every host in this process, on 127.0.0.1, with the programs on PATH: to try a pipeline."`
-	Verbose        bool    `short:"v" help:"Tell how each stage ended."`
+	Config         string          `placeholder:"FILE" help:"Addresses of hosts. Default: config.toml in ~/.config/rpipe."`
+	Identity       string          `placeholder:"KEY" help:"Who you are: a private key file; for a key in ssh-agent a .pub file, SHA256:..., or agent:COMMENT. Default: identity in ~/.config/rpipe."`
+	KnownHosts     string          `placeholder:"FILE" help:"The host keys that you trust. Default: known_hosts in ~/.config/rpipe."`
+	Timeout        seconds         `placeholder:"TIME" help:"End everything after this time, as in 90, 1.5s, 10m: status 124."`
+	ConnectTimeout seconds         `placeholder:"TIME" help:"Give a host this time to be reached and to accept, also one that is not up yet. Default: 10s, and no time for one that is not up."`
+	DeadTimeout    seconds         `placeholder:"TIME" help:"Take a host for dead that is silent for this time, at least 1s. Default: 15s."`
+	Resolver       resolverAddress `placeholder:"ADDR" help:"Ask the name server at ADDR, IP or IP:PORT, and not those of the system."`
+	RequireStatus  bool            `help:"Refuse services, which tell no status, before anything runs."`
+	Loopback       bool            `help:"Play every host in this process, on 127.0.0.1, with the programs on PATH: to try a pipeline. Services are called where they are."`
+	Verbose        bool            `short:"v" help:"Tell how each stage ended."`
 
 	List   string `placeholder:"HOST" help:"List the programs that you may run on HOST."`
 	Trust  string `placeholder:"HOST" help:"Record the host key of HOST, given its fingerprint (SHA256:...) only that one."`

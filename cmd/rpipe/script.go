@@ -61,6 +61,9 @@ func (c *command) script(ctx context.Context) error {
 		Dialer:   dialer,
 		Keeper:   keeper,
 		Launcher: true,
+
+		RequireStatus: c.RequireStatus,
+
 		Terminal: terminal,
 		Settle:   settle,
 		Signals:  c.signals,
@@ -136,7 +139,7 @@ func (c *command) scriptDialer() (*remote.Dialer, func(), error) {
 		return nil, nil, err
 	}
 	d := hosts.dialer()
-	c.setTimes(d)
+	c.setUp(d)
 	return d, func() {
 		d.Close()
 		hosts.close()
@@ -146,8 +149,11 @@ func (c *command) scriptDialer() (*remote.Dialer, func(), error) {
 // tell is the report of a stage that --verbose asks for.
 func (c *command) tell(r pipeline.StageReport) {
 	end := fmt.Sprintf("status %d", r.Status)
-	if !r.Ran {
+	switch {
+	case !r.Ran:
 		end = "did not run"
+	case r.Service != nil && r.Service.EOF && r.Status == 0:
+		end = "eof"
 	}
 	fmt.Fprintf(c.stderr, "rpipe: line %d: stage %d %s: %s, %v", r.Line, r.Stage, r.Text, end, r.Elapsed.Round(time.Millisecond))
 	if result := r.Result; result != nil {
@@ -158,6 +164,12 @@ func (c *command) tell(r pipeline.StageReport) {
 			fmt.Fprintf(c.stderr, ", %d bytes out", result.Out)
 		}
 		fmt.Fprintf(c.stderr, ", %v cpu", (result.User + result.System).Round(time.Millisecond))
+	}
+	if s := r.Service; s != nil {
+		fmt.Fprintf(c.stderr, ", %d bytes in, %d bytes out", s.In, s.Out)
+		if s.InputLeft {
+			fmt.Fprint(c.stderr, ", ended before its input")
+		}
 	}
 	switch r.Link.How {
 	case remote.Fused:
