@@ -157,6 +157,7 @@ func (s *setting) apply(params ...string) error {
 	before := s.x.shellOptionsOf(s.hc)
 	if s.list != before {
 		s.x.noteShellOptions(s.hc, s.list)
+		s.x.stateOf(shellOf(s.ctx), s.hc).setOptions(listed(s.list, "monitor"), listed(s.list, "errtrace"))
 	}
 	if words := append(s.native, params...); len(words) > 0 {
 		return s.hc.Builtin(internal(s.ctx), append([]string{"set"}, words...))

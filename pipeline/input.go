@@ -18,7 +18,7 @@ var errBadDescriptor = errors.New("Bad file descriptor") //nolint:staticcheck //
 
 // inputOf returns a descriptor of the shell that can be read. It stays the shell's.
 func inputOf(hc interp.HandlerContext, fd int) (*os.File, error) {
-	if f, ok := hc.Stdin.(*os.File); ok && fd == 0 && f != nil {
+	if f := fileOf(hc, fd); f != nil {
 		return f, nil
 	}
 	return nil, errBadDescriptor

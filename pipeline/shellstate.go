@@ -70,6 +70,13 @@ func (x *execution) newState(parent *shellState, sees bool) *shellState {
 	return st
 }
 
+// setOptions is told of the options that change what jobs and traps do.
+func (st *shellState) setOptions(monitor, errtrace bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.monitor, st.errtrace = monitor, errtrace
+}
+
 // set gives a condition its command. The caller holds mu, if others have st.
 func (st *shellState) set(name, command string) {
 	traps := make(map[string]string, len(st.traps)+1) // others may show it
