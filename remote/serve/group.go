@@ -29,6 +29,7 @@ type group struct {
 	commands []command
 	folder   string
 	waker    *pollfd.Waker // for waits on stdin
+	socket   *os.File      // is stdin and stdout of a single command; nil: pipes are. It stays its owner's.
 
 	// Our ends of the pipes, from start on. stdin is closed with closeStdin,
 	// the others by who reads them.
@@ -89,6 +90,9 @@ func (g *group) start() error {
 			Stdin:  readers[i],
 			Stdout: writers[i+1],
 			Stderr: errWriter,
+		}
+		if g.socket != nil {
+			cmd.Stdin, cmd.Stdout = g.socket, g.socket
 		}
 		end := wire.End{Program: i}
 		p, err := g.startOne(cmd)
