@@ -65,6 +65,7 @@ type group struct {
 	folder   string
 	launcher launcher
 	waker    *pollfd.Waker // for waits on stdin
+	socket   *os.File      // is stdin and stdout of a single command; nil: pipes are. It stays its owner's.
 
 	// Our ends of the pipes, from start on. stdin is closed with closeStdin,
 	// the others by who reads them.
@@ -108,14 +109,18 @@ func (g *group) start() error {
 	for i := 0; i < len(readers) && err == nil; i++ {
 		readers[i], writers[i], err = os.Pipe()
 	}
+	stdin, stdout := readers[0], writers[1]
+	if g.socket != nil {
+		stdin, stdout = g.socket, g.socket
+	}
 	var errs []error
 	if err == nil {
 		errs, err = g.launcher.start(launch{
 			commands: g.commands,
 			folder:   g.folder,
-			stdin:    readers[0],
+			stdin:    stdin,
 			input:    writers[0],
-			stdout:   writers[1],
+			stdout:   stdout,
 			stderr:   writers[2],
 		})
 	}
