@@ -113,7 +113,7 @@ func TestServicesAndTheirNamesFollowAReload(t *testing.T) {
 		t.Errorf("reverse zone: %s%v", out, err)
 	}
 
-	s := startService(t, nil, "--config", c.config())
+	s := startService(t, "--config", c.config())
 	s.await(t, "msg=serving program=upper", 1)
 	at := "127.244.29.10:" + port
 	if got := callAt(t, at, "x"); got != "X" {
@@ -197,7 +197,7 @@ func TestAThousandProgramsHaveAnAddressEach(t *testing.T) {
 	}
 	c := configure(t, toml.String())
 	start := time.Now()
-	s := startService(t, nil, "--config", c.config())
+	s := startService(t, "--config", c.config())
 	s.await(t, "msg=serving", 1000)
 	t.Logf("1,000 addresses after %v: %s", time.Since(start).Round(time.Millisecond), resources(s.cmd.Process.Pid))
 	for _, m := range regexp.MustCompile(`msg=serving program=program-(\d*7) address=(\S+)`).FindAllStringSubmatch(s.text(), -1) {
@@ -251,7 +251,7 @@ func TestAPrefixNeedsALocalRouteWhichAnyipAdds(t *testing.T) {
 		if out, err := exec.Command(filepath.Join(bin, "rpiped"), "check", "--config", c.config()).CombinedOutput(); err == nil || !bytes.Contains(out, []byte(hint)) {
 			t.Errorf("check without the route: %v\n%s", err, out)
 		}
-		s := startService(t, nil, "--config", c.config(), "--anyip")
+		s := startService(t, "--config", c.config(), "--anyip")
 		s.await(t, "msg=serving", 1)
 		address := serving.FindStringSubmatch(s.text())[1]
 		if test.address != "" && address != test.address {
@@ -265,7 +265,7 @@ func TestAPrefixNeedsALocalRouteWhichAnyipAdds(t *testing.T) {
 		}
 		_ = s.cmd.Process.Signal(syscall.SIGTERM)
 		s.await(t, "msg=stopped", 1)
-		again := startService(t, nil, "--config", c.config()) // the route is there
+		again := startService(t, "--config", c.config()) // the route is there
 		again.await(t, "msg=serving", 1)
 	}
 }

@@ -14,11 +14,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // service is a running rpiped, and where it serves.
@@ -37,7 +40,7 @@ var serving = regexp.MustCompile(`msg=serving program=\S+ address=(\S+)`)
 // serveOne runs rpiped serve-one on a free port of 127.0.0.1.
 func serveOne(t testing.TB, args ...string) *service {
 	t.Helper()
-	s := startService(t, nil, append([]string{"serve-one", "--port", "0", "--listen", "127.0.0.1"}, args...)...)
+	s := startService(t, append([]string{"serve-one", "--port", "0", "--listen", "127.0.0.1"}, args...)...)
 	s.await(t, "msg=serving", 1)
 	s.addresses = nil
 	for _, m := range serving.FindAllStringSubmatch(s.text(), -1) {
@@ -47,10 +50,16 @@ func serveOne(t testing.TB, args ...string) *service {
 }
 
 // startService runs rpiped until the test ends.
-func startService(t testing.TB, env []string, args ...string) *service {
+func startService(t testing.TB, args ...string) *service {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(bin, "rpiped"), args...)
-	cmd.Env = append(os.Environ(), env...)
+	return startServiceVia(t, nil, args...)
+}
+
+// startServiceVia runs it with another command, as in "ip netns exec NAME".
+func startServiceVia(t testing.TB, via []string, args ...string) *service {
+	t.Helper()
+	words := slices.Concat(via, []string{filepath.Join(bin, "rpiped")}, args)
+	cmd := exec.Command(words[0], words[1:]...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -104,12 +113,15 @@ func (s *service) await(t testing.TB, text string, n int) {
 	}
 }
 
-// clients know nothing of rpipe. Each is given host and port, sends its standard input
-// and its end, and writes what comes.
-var clients = []struct {
+// A netClient is given host and port, sends its standard input and its end, and writes what
+// comes.
+type netClient struct {
 	tool string
 	args func(host, port string) []string
-}{
+}
+
+// clients know nothing of rpipe.
+var clients = []netClient{
 	{"nc", func(host, port string) []string { return []string{"-N", host, port} }},
 	{"socat", func(host, port string) []string { return []string{"-t", "60", "-", "TCP:" + host + ":" + port} }},
 	{"ncat", func(host, port string) []string { return []string{host, port} }},
@@ -128,7 +140,7 @@ t.join()`, host, port}
 	}},
 	// It cannot half-close: the program must know where its input ends.
 	{"bash", func(host, port string) []string {
-		return []string{"-c", `exec 3<>/dev/tcp/$0/$1 4<&0; head -c 1000000 <&4 >&3 & cat <&3; wait`, host, port}
+		return []string{"-c", `exec 3<>/dev/tcp/$0/$1 4<&0; head -c 1000000 <&4 >&3 & cat <&3; s=$?; wait; exit $s`, host, port}
 	}},
 }
 
@@ -158,6 +170,30 @@ func TestClientsThatKnowNothingOfRpipeGetTheSameBytes(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestReadmeServiceIsReal runs the second session of README, a service in the background and a
+// client, at a port that is free.
+func TestReadmeServiceIsReal(t *testing.T) {
+	for _, tool := range []string{"bash", "nc"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			missingTool(t, tool)
+		}
+	}
+	s := readmeSession(t, 1)
+	if len(s) != 2 {
+		t.Fatalf("%d commands, want a service and a client", len(s))
+	}
+	port := freePort(t)
+	service, background := strings.CutSuffix(strings.ReplaceAll(s[0].command, "9999", port), " &")
+	args := strings.Fields(service)
+	if !background || args[0] != "rpiped" {
+		t.Fatalf("%q is no service in the background", s[0].command)
+	}
+	startService(t, args[1:]...).await(t, "msg=serving", 1)
+	cmd := exec.Command("bash", "-c", strings.ReplaceAll(s[1].command, "9999", port))
+	cmd.Dir = ".."
+	s[1].prints(t, cmd)
 }
 
 func TestBrowsersDoNoHarm(t *testing.T) {
@@ -305,21 +341,47 @@ func TestGigabytesGoBothWaysAtOnce(t *testing.T) {
 	}
 }
 
-// descriptorsEach is what a connection takes in the daemon, with one to spare.
-const descriptorsEach = 9
+// What a connection takes: descriptors in the daemon, processes and threads on the machine.
+const (
+	descriptorsEach = 6
+	tasksEach       = 12
+)
 
-// TestACrowdOfConnections takes RPIPE_TEST_LONG=1 for 5,000 at once, or as many as there are descriptors for.
-func TestACrowdOfConnections(t *testing.T) {
-	crowd := 200
-	if os.Getenv("RPIPE_TEST_LONG") == "1" {
-		var limit syscall.Rlimit // which the daemon raises to its maximum, as every Go program
-		_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
-		crowd = int(min(5000, (limit.Max-200)/descriptorsEach))
+// crowdOf is a number of connections, or as many as this machine's limits allow, and by how many
+// daemons they are served: one, if there are descriptors for all of them.
+func crowdOf(t testing.TB, wanted int) (crowd, daemons int) {
+	t.Helper()
+	var limit syscall.Rlimit // which the daemon raises to its maximum, as every Go program
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
 	}
-	s := serveOne(t, "--max-connections", strconv.Itoa(crowd), "--", "cat")
+	crowd = int(min(uint64(wanted), uint64(limit.Max)-500)) // the clients are this process's
+	for _, file := range []string{"/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"} {
+		text, _ := os.ReadFile(file)
+		if most, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+			crowd = min(crowd, (most-3000)/tasksEach)
+		}
+	}
+	each := int(min(uint64(limit.Max)-500, 1<<20)) / descriptorsEach
+	return crowd, (crowd + each - 1) / each
+}
+
+// TestACrowdOfConnections takes RPIPE_TEST_LONG=1 for 5,000 at once.
+func TestACrowdOfConnections(t *testing.T) {
+	wanted := 200
+	if os.Getenv("RPIPE_TEST_LONG") == "1" {
+		wanted = 5000
+	}
+	crowd, count := crowdOf(t, wanted)
+	var daemons []*service
+	for range count {
+		daemons = append(daemons, serveOne(t, "--max-connections", strconv.Itoa(crowd/count), "--", "cat"))
+	}
+	crowd -= crowd % count
+	start := time.Now()
 	var conns []*net.TCPConn
 	for i := range crowd {
-		conn := dialStream(t, s.addresses[0])
+		conn := dialStream(t, daemons[i%count].addresses[0])
 		fmt.Fprintf(conn, "%d\n", i)
 		conns = append(conns, conn)
 	}
@@ -328,12 +390,20 @@ func TestACrowdOfConnections(t *testing.T) {
 			t.Fatalf("%d: %q, %v", i, line, err)
 		}
 	}
-	t.Logf("%d connections: %s", crowd, resources(s.cmd.Process.Pid))
-	if conn, err := net.Dial("tcp", s.addresses[0]); err == nil {
-		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("one too many: %v", err)
+	t.Logf("%d connections after %v", crowd, time.Since(start).Round(time.Millisecond))
+	for _, s := range daemons {
+		t.Logf("a daemon: %s; its reapers: %s", resources(s.cmd.Process.Pid), reapers(s.cmd.Process.Pid))
+		if runtime.GOOS == "linux" {
+			if fds, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid)); len(fds) > crowd/count*descriptorsEach+50 {
+				t.Errorf("%d descriptors are more than docs/services.md says", len(fds))
+			}
 		}
-		conn.Close()
+		if conn, err := net.Dial("tcp", s.addresses[0]); err == nil {
+			if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("one too many: %v", err)
+			}
+			conn.Close()
+		}
 	}
 	for _, conn := range conns {
 		conn.CloseWrite()
@@ -344,7 +414,34 @@ func TestACrowdOfConnections(t *testing.T) {
 		}
 		conn.Close()
 	}
-	s.await(t, "end=0", crowd)
+	for _, s := range daemons {
+		s.await(t, "end=0", crowd/count)
+	}
+}
+
+// reapers tells how many a daemon has, and what they take together.
+func reapers(daemon int) string {
+	files, _ := filepath.Glob("/proc/[0-9]*/stat")
+	count, threads, kib := 0, 0, 0
+	for _, file := range files {
+		stat, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(stat), "(session-reaper)") {
+			continue
+		}
+		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:])) // proc_pid_stat(5), from the state on
+		if fields[1] != strconv.Itoa(daemon) {
+			continue
+		}
+		count++
+		n, _ := strconv.Atoi(fields[17])
+		threads += n
+		rollup, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "smaps_rollup"))
+		if _, rest, found := strings.Cut(string(rollup), "\nPss:"); found {
+			n, _ := strconv.Atoi(strings.Fields(rest)[0])
+			kib += n
+		}
+	}
+	return fmt.Sprintf("%d, %d threads, %d MiB", count, threads, kib>>10)
 }
 
 // resources tells descriptors, threads and memory of a process.

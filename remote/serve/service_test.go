@@ -76,6 +76,28 @@ func TestAProgramThatEndsEarlyIsASuccessAlthoughTheClientStillSends(t *testing.T
 	}
 }
 
+func TestAClientThatNeverEndsHasAllOfTheOutputBeforeItIsReset(t *testing.T) {
+	service := plain(t, "head", "-c", "1000000")
+	_, address, log := serveOne(t, service)
+	conn := dialService(t, service, address)
+	if _, err := conn.Write(make([]byte, 1000000)); err != nil {
+		t.Fatal(err)
+	}
+	if n, end := readAll(t, conn); n != 1000000 || end != "FIN" {
+		t.Fatalf("%d bytes, %s", n, end)
+	}
+	log.await("end=0", 1)
+	for { // what is dropped, until the daemon has waited for long enough
+		_, err := conn.Write(make([]byte, 1000))
+		if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAProgramThatSpeaksFirstIsHeardByAClientThatSaysNothing(t *testing.T) {
 	service := script("banner", "echo hello; cat")
 	_, address, _ := serveOne(t, service)
