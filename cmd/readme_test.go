@@ -14,36 +14,58 @@ func TestReadmeSessionIsReal(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil {
 		missingTool(t, "bash")
 	}
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const prompt = "    $ "
-	_, session, found := strings.Cut(string(readme), prompt)
-	if !found {
-		t.Fatal("README shows no session")
-	}
-	command, rest, _ := strings.Cut(session, "\n")
-	var want strings.Builder
-	for line := range strings.Lines(rest) {
-		shown, ok := strings.CutPrefix(line, "    ")
-		if !ok {
-			break
-		}
-		want.WriteString(shown)
-	}
-	cmd := exec.Command("bash", "-c", command)
+	s := readmeSession(t, 0)
+	cmd := exec.Command("bash", "-c", s[0].command)
 	cmd.Dir = ".."
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "GOCACHE="+goEnv(t, "GOCACHE"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"), "GOPATH="+goEnv(t, "GOPATH"))
+	s[0].prints(t, cmd)
+}
+
+// shown is a command of README, and what it shows of its output.
+type shown struct{ command, output string }
+
+// prints fails if the command prints something else.
+func (s shown) prints(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	got, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s: %v\n%s", command, err, &stderr)
+		t.Fatalf("%s: %v\n%s", s.command, err, &stderr)
 	}
-	if string(got) != want.String() {
-		t.Errorf("%s\nprints:\n%s\nREADME shows:\n%s", command, got, want.String())
+	if string(got) != s.output {
+		t.Errorf("%s\nprints:\n%s\nREADME shows:\n%s", s.command, got, s.output)
 	}
+}
+
+// readmeSession returns the commands of a block of README that begins with a prompt; 0 is
+// the first.
+func readmeSession(t *testing.T, number int) []shown {
+	t.Helper()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const indent, prompt = "    ", "    $ "
+	var session []shown
+	for line := range strings.Lines(string(readme)) {
+		command, isCommand := strings.CutPrefix(line, prompt)
+		text, inside := strings.CutPrefix(line, indent)
+		switch {
+		case isCommand:
+			session = append(session, shown{command: strings.TrimSuffix(command, "\n")})
+		case session == nil:
+		case inside:
+			session[len(session)-1].output += text
+		case number == 0:
+			return session
+		default:
+			number--
+			session = nil
+		}
+	}
+	t.Fatal("README shows no such session")
+	return nil
 }
 
 func goEnv(t *testing.T, name string) string {

@@ -38,6 +38,17 @@ func (*checkCommand) Run(o *output, file configFile) error {
 		t := config.HopTo[name]
 		o.printf("hop_to %s: %s, host key %s\n", name, t.Address, identity.Fingerprint(t.Key))
 	}
+	if config.Services != nil {
+		for _, service := range config.Services.Services {
+			o.printf("service %s: %s\n", service.Name(), service.Address)
+		}
+		if zone := config.Services.Zone(); zone != "" {
+			o.printf("zone %s\n", zone)
+		}
+		if addr, derived := config.Services.Derived(); derived {
+			return serve.CheckRoute(config.Services.Prefix, addr)
+		}
+	}
 	return nil
 }
 

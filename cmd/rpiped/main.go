@@ -22,7 +22,9 @@ type grammar struct {
 	Config configFile `placeholder:"FILE" help:"The configuration. Default: ${defaultConfig}."`
 
 	Serve       serveCommand       `cmd:"" default:"withargs" help:"Serve until SIGTERM (the default)."`
+	ServeOne    serveOneCommand    `cmd:"" help:"Serve one program as a service, without a configuration."`
 	Check       checkCommand       `cmd:"" help:"Say what is wrong with the configuration."`
+	Zone        zoneCommand        `cmd:"" help:"Print the zone of the services, for another name server."`
 	Keygen      keygenCommand      `cmd:"" help:"Make a host key."`
 	Fingerprint fingerprintCommand `cmd:"" help:"Print the fingerprint of the host key."`
 

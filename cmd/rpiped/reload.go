@@ -61,11 +61,14 @@ func (c *serveCommand) load(config *serve.Config) (*rules, error) {
 
 // reload replaces the rules by those of the files as they are now, for requests
 // that come from now on; where they cannot be used, the old ones stay.
-func (c *serveCommand) reload(file configFile, a *access, log *slog.Logger) {
+func (c *serveCommand) reload(file configFile, a *access, services *served, log *slog.Logger) {
 	config, err := file.load(c.Any)
 	if err == nil {
 		var r *rules
 		if r, err = c.load(config); err == nil {
+			err = c.serveServices(services, config)
+		}
+		if err == nil {
 			a.current.Store(r)
 			log.Info("reloaded", "programs", len(config.Programs), "keys", r.callers.Len(), "peers", len(config.HopTo))
 			return

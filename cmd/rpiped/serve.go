@@ -1,11 +1,8 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -21,6 +18,7 @@ import (
 type serveCommand struct {
 	Any       bool     `help:"Serve every program on PATH, with any arguments, to every authorised key: for development. Without a configuration, on ${anyListen}."`
 	Listen    []string `placeholder:"ADDRESS" help:"Listen there, HOST:PORT, and not where the configuration says. Again for more."`
+	Anyip     bool     `name:"anyip" help:"Add the local route of the prefix of services where it is missing: takes CAP_NET_ADMIN."`
 	LogFormat string   `enum:"text,json" default:"text" help:"The form of the log on standard error: ${enum}."`
 }
 
@@ -51,12 +49,15 @@ func (c *serveCommand) Run(o *output, file configFile) error {
 	}
 	reapers := reaper.NewPool(reaper.Options{Alone: true})
 	defer reapers.Close()
+	log := newLogger(o.stderr, c.LogFormat)
+	served := newServed(log, config.Services, reapers)
+	defer served.close()
 	server := &serve.Server{
 		Key:         key,
 		Callers:     rules,
 		Programs:    rules,
 		Hops:        rules,
-		Log:         c.logger(o.stderr),
+		Log:         log,
 		MaxSessions: config.MaxSessions,
 		DeadTimeout: config.DeadTimeout,
 		Reapers:     reapers,
@@ -69,21 +70,21 @@ func (c *serveCommand) Run(o *output, file configFile) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
+	if err := c.serveServices(served, config); err != nil {
+		for _, ln := range listeners {
+			ln.Close()
+		}
+		return err
+	}
 	d := &daemon{
 		Server:  server,
+		served:  served,
 		drain:   config.Drain,
 		signals: signals,
 		hangups: hangups,
-		reload:  func() { c.reload(file, rules, server.Log) },
+		reload:  func() { c.reload(file, rules, served, log) },
 	}
 	return d.serve(listeners)
-}
-
-func (c *serveCommand) logger(w io.Writer) *slog.Logger {
-	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, nil))
-	}
-	return slog.New(slog.NewTextHandler(w, nil))
 }
 
 // listen opens all listeners, or none.
@@ -119,6 +120,7 @@ func listenProblem(err error) error {
 // daemon is a server that obeys signals.
 type daemon struct {
 	*serve.Server
+	served  *served
 	drain   time.Duration
 	signals <-chan os.Signal // the first one drains, a second one ends what is left
 	hangups <-chan os.Signal // reload
@@ -147,30 +149,12 @@ func (d *daemon) obey(failed <-chan error) error {
 			d.reload()
 		case sig := <-d.signals:
 			d.Log.Info("draining", "signal", sig.String(), "limit", d.drain.String())
-			d.shutdown()
+			shutdown(d.drain, d.signals, d.Log, "sessions were ended", d.Shutdown, d.served.shutdown)
 			return nil
 		case err := <-failed:
 			d.Close()
+			d.served.close()
 			return err
 		}
 	}
-}
-
-// shutdown drains; a signal meanwhile ends what is left.
-func (d *daemon) shutdown() {
-	ctx, cancel := context.WithTimeout(context.Background(), d.drain)
-	var again sync.WaitGroup
-	again.Go(func() {
-		select {
-		case sig := <-d.signals:
-			d.Log.Info("ending", "signal", sig.String())
-			cancel()
-		case <-ctx.Done():
-		}
-	})
-	if err := d.Shutdown(ctx); err != nil {
-		d.Log.Warn("sessions were ended", "error", err)
-	}
-	cancel()
-	again.Wait()
 }

@@ -62,6 +62,9 @@ type Config struct {
 	// names none: Table reports that.
 	Programs map[string]*Program
 
+	// Services is what [services] says; nil: nothing is one.
+	Services *ServicesConfig
+
 	// HopTo maps names to the daemons that output may be sent to. No two have the
 	// same key. It is empty if the file names none.
 	HopTo map[string]*HopTarget

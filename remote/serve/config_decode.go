@@ -58,6 +58,9 @@ type configDecoder struct {
 	folder string
 	look   func(string) (string, error)
 	c      *Config
+
+	services     []*serviceEntry // in order of appearance
+	afterProgram func()          // what is to be checked when all of a program is read
 }
 
 // keys maps the keys that a table may have to what reads their values.
@@ -93,7 +96,7 @@ func (d *configDecoder) config(root *tomlNode) {
 		Programs:       map[string]*Program{},
 		HopTo:          map[string]*HopTarget{},
 	}
-	var groups, programs, hopTo *tomlNode
+	var groups, programs, services, hopTo *tomlNode
 	d.table(root, "the file", keys{
 		"listen":          d.listen,
 		"host_key":        func(n *tomlNode) { d.path(n, "host_key", &d.c.HostKey) },
@@ -103,10 +106,12 @@ func (d *configDecoder) config(root *tomlNode) {
 		"dead_timeout":    d.deadTimeout,
 		"groups":          func(n *tomlNode) { groups = n },
 		"programs":        func(n *tomlNode) { programs = n },
+		"services":        func(n *tomlNode) { services = n },
 		"hop_to":          func(n *tomlNode) { hopTo = n },
 	})
 	d.groups(groups) // before the others, whose allow names them
 	d.programs(programs)
+	d.servicesTable(services) // after the programs, which say what is one
 	d.hopTo(hopTo)
 }
 
@@ -281,14 +286,17 @@ func (d *configDecoder) program(f *tomlField) {
 	p := &Program{Name: f.name}
 	d.c.Programs[f.name] = p
 	var run, reads *tomlNode
-	d.table(f.value, fmt.Sprintf("program %q", f.name), keys{
+	known := keys{
 		"run":     func(n *tomlNode) { run = n },
 		"args":    func(n *tomlNode) { d.args(n, p) },
 		"allow":   func(n *tomlNode) { d.allow(n, &p.Allow) },
 		"env":     func(n *tomlNode) { d.env(n, p) },
 		"stdin":   func(n *tomlNode) { reads = n },
 		"summary": func(n *tomlNode) { d.summary(n, p) },
-	})
+	}
+	d.serviceKeys(f, p, known)
+	d.table(f.value, fmt.Sprintf("program %q", f.name), known)
+	d.afterProgram()
 	if run == nil {
 		d.errorAt(f.offset, "program %q has no run: say what to execute, as in run = [\"tr\", \"a-z\", \"A-Z\"]", f.name)
 		return

@@ -36,4 +36,15 @@
 // that is cut and, with a reaper, the death of this process. Before that kill, and
 // before any signal of the caller's that ends programs, it is settled that the hop of
 // the output has no EOF any more.
+//
+// # Services
+//
+// [Services] are programs behind addresses of their own, raw TCP or Unix sockets,
+// which know no callers: a [Service] and its listeners go in, and one log line for
+// each connection comes out. Each connection has one goroutine, which owns the
+// socket and the program; Set replaces the services while connections go on.
+//
+// A connection is reset by whatever closes it (SO_LINGER), until its program has
+// ended well: then both sides end with FIN. A client that is lost has the program
+// killed before its input is closed. docs/services.md is the whole of it.
 package serve

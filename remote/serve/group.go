@@ -64,7 +64,8 @@ type group struct {
 	commands []command
 	folder   string
 	launcher launcher
-	waker    *pollfd.Waker // for waits on stdin
+	waker    *pollfd.Waker // for awaitReaderGone; nil: it is not called
+	socket   *os.File      // is stdin and stdout of a single command; nil: pipes are. It stays its owner's.
 
 	// Our ends of the pipes, from start on. stdin is closed with closeStdin,
 	// the others by who reads them.
@@ -81,21 +82,29 @@ type group struct {
 // newGroup takes a folder over. The reapers may be nil. Nothing runs before start;
 // close must follow.
 func newGroup(commands []command, folder string, reapers *reaper.Pool) (*group, error) {
-	waker, err := pollfd.NewWaker()
-	if err != nil {
-		return nil, err
-	}
 	l, err := newLauncher(reapers)
 	if err != nil {
-		waker.Close()
 		return nil, err
 	}
-	return &group{commands: commands, folder: folder, launcher: l, waker: waker}, nil
+	return &group{commands: commands, folder: folder, launcher: l}, nil
 }
+
+// watchable makes awaitReaderGone possible, which takes two descriptors. It is called
+// before start.
+func (g *group) watchable() (err error) {
+	g.waker, err = pollfd.NewWaker()
+	return err
+}
+
+// awaitReaderGone returns true when nobody reads the first program's input any more, and
+// false after closeStdin.
+func (g *group) awaitReaderGone() bool { return g.waker.AwaitReaderGone(g.stdin) }
 
 // close gives back all but the folder.
 func (g *group) close() {
-	g.waker.Close()
+	if g.waker != nil {
+		g.waker.Close()
+	}
 	g.launcher.close()
 }
 
@@ -108,14 +117,18 @@ func (g *group) start() error {
 	for i := 0; i < len(readers) && err == nil; i++ {
 		readers[i], writers[i], err = os.Pipe()
 	}
+	stdin, stdout := readers[0], writers[1]
+	if g.socket != nil {
+		stdin, stdout = g.socket, g.socket
+	}
 	var errs []error
 	if err == nil {
 		errs, err = g.launcher.start(launch{
 			commands: g.commands,
 			folder:   g.folder,
-			stdin:    readers[0],
+			stdin:    stdin,
 			input:    writers[0],
-			stdout:   writers[1],
+			stdout:   stdout,
 			stderr:   writers[2],
 		})
 	}
@@ -201,7 +214,9 @@ func (g *group) end() ([]wire.End, error) {
 
 // closeStdin ends the first program's input. It may be called again.
 func (g *group) closeStdin() {
-	g.waker.Wake()
+	if g.waker != nil {
+		g.waker.Wake()
+	}
 	g.stdin.Close()
 	g.launcher.closeInput()
 }

@@ -210,6 +210,9 @@ func started(t *testing.T, reapers *reaper.Pool, commands ...command) *group {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := g.watchable(); err != nil {
+		t.Fatal(err)
+	}
 	if err := g.start(); err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +241,7 @@ func TestReaderThatLeavesIsSIGPIPE(t *testing.T) {
 func TestReaderOfInputThatLeavesIsSeen(t *testing.T) {
 	overBoth(t, func(t *testing.T, reapers *reaper.Pool) {
 		g := started(t, reapers, sh("p", "exec <&-; exec sleep 1000"))
-		if !g.waker.AwaitReaderGone(g.stdin) {
+		if !g.awaitReaderGone() {
 			t.Error("it was not seen")
 		}
 		g.kill()

@@ -49,8 +49,12 @@ func (p *outputPipe) Read(b []byte) (int, error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = io.EOF
 	}
-	if err == io.EOF && p.lost != nil && p.lost() {
+	if err == io.EOF && p.wasCut() {
 		err = &fs.PathError{Op: "read", Path: p.Name(), Err: errLost}
 	}
 	return n, err
 }
+
+// wasCut reports whether the end of the pipe is none: the programs were lost. It is
+// exact at that end.
+func (p *outputPipe) wasCut() bool { return p.lost != nil && p.lost() }

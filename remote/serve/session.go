@@ -68,6 +68,11 @@ func newSession(c *conn, o wire.Open) (s *session, index int, err error) {
 		return nil, 0, fmt.Errorf("this host has no folder to run it in: %w", err)
 	}
 	g, err := newGroup(commands, folder, c.server.Reapers)
+	if err == nil {
+		if err = g.watchable(); err != nil {
+			g.close()
+		}
+	}
 	if err != nil {
 		os.Remove(folder)
 		c.server.release()
@@ -153,7 +158,7 @@ func (s *session) run() ([]wire.End, error) {
 	var watch, input, output, diagnostics sync.WaitGroup
 	watch.Go(func() { cut = s.watch(in, out, over) })
 	watch.Go(func() {
-		if s.group.waker.AwaitReaderGone(s.group.stdin) {
+		if s.group.awaitReaderGone() {
 			in.Stop()
 		}
 	})

@@ -90,8 +90,9 @@ type child struct {
 
 // How long run waits, in ms, for what nothing tells it.
 const (
-	tidyInterval = 1000 // until it waits for descendants that have died
-	lookInterval = 10   // until it looks for programs that have exited, without pidfds
+	tidyInterval = 1000  // until it waits for descendants that have died, at first
+	tidyMost     = 16000 // while there are none
+	lookInterval = 10    // until it looks for programs that have exited, without pidfds
 )
 
 // run does what is asked for until the connection ends, and kills what the session
@@ -110,10 +111,10 @@ func (k *keeper) run() error {
 		return err
 	}
 	k.send(message{kind: kindReady, body: encodeNumbers(uint32(unix.Gettid()))})
-	for {
+	for tidy := tidyInterval; ; {
 		fds, timeout := []unix.PollFd{socket}, -1
 		if k.programs != nil {
-			timeout = tidyInterval
+			timeout = tidy
 		}
 		for _, c := range k.programs {
 			if c.exited {
@@ -136,11 +137,14 @@ func (k *keeper) run() error {
 			if err != nil || !k.do(m) {
 				return nil
 			}
+			tidy = tidyInterval
 			continue // the set may be another
 		}
 		k.notice()
-		if n == 0 {
-			k.tidy()
+		if n > 0 || k.tidy() {
+			tidy = tidyInterval
+		} else {
+			tidy = min(2*tidy, tidyMost)
 		}
 	}
 }
@@ -196,13 +200,16 @@ func (k *keeper) notice() {
 	}
 }
 
-// tidy waits for other descendants that have become children and are dead.
-func (k *keeper) tidy() {
+// tidy waits for other descendants that have become children and are dead. It reports
+// whether there were any.
+func (k *keeper) tidy() bool {
+	found := false
 	for _, pid := range children(os.Getpid()) {
-		if k.running == 0 || !k.has(pid) {
-			k.wait(pid, unix.WNOHANG)
+		if (k.running == 0 || !k.has(pid)) && k.wait(pid, unix.WNOHANG) > 0 {
+			found = true
 		}
 	}
+	return found
 }
 
 // has reports whether a process that was not waited for is a program.

@@ -21,6 +21,11 @@ const (
 	maxIdle = 4
 )
 
+// reaperEnviron makes the Go runtime of a reaper small: no descriptors for what bounds GOMAXPROCS,
+// and no collection every two minutes, which touches twice the memory, but as soon as there is
+// much garbage. Programs do not get it.
+var reaperEnviron = []string{"GOMAXPROCS=1", "GODEBUG=containermaxprocs=0,updatemaxprocs=0", "GOGC=off", "GOMEMLIMIT=16MiB"}
+
 // socketFD is the reaper's end of the connection, in the reaper.
 const socketFD = 3
 
@@ -43,6 +48,7 @@ type Options struct {
 type Pool struct {
 	alone bool
 	wg    sync.WaitGroup // of starts and of processes
+	exits *exits         // nil: a thread waits for each process
 
 	mu       sync.Mutex
 	idle     []*Reaper
@@ -72,6 +78,9 @@ func NewPool(o Options) *Pool {
 	}
 	if o.Alone && os.Getpid() != 1 && len(children(os.Getpid())) == 0 {
 		p.alone = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == nil
+	}
+	if e, err := newExits(); err == nil {
+		p.exits = e
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -122,6 +131,9 @@ func (p *Pool) Close() {
 	p.refuse(errClosed)
 	p.mu.Unlock()
 	p.wg.Wait()
+	if p.exits != nil {
+		p.exits.close()
+	}
 }
 
 // startMore starts as many reapers as are waited for, and those ahead, though not
@@ -237,7 +249,7 @@ func (p *Pool) spawn() (*Reaper, error) {
 	r.cmd = &exec.Cmd{
 		Path:       "/proc/self/exe", // also where the file has been replaced since
 		Args:       []string{Name},
-		Env:        []string{"GOMAXPROCS=1"},
+		Env:        reaperEnviron,
 		Stderr:     os.Stderr, // for the Go runtime
 		ExtraFiles: []*os.File{theirs},
 		// No terminal's signals, and no process of its session that is not below it.
@@ -257,6 +269,9 @@ func (p *Pool) spawn() (*Reaper, error) {
 // bury waits for a reaper's process, and kills what it may have left: the kernel
 // has killed the programs.
 func (p *Pool) bury(r *Reaper) {
+	if p.exits != nil {
+		p.exits.await(r.cmd.Process)
+	}
 	_ = r.cmd.Wait() // however it ended
 	r.mu.Lock()
 	group := r.group
