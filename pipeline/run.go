@@ -39,6 +39,8 @@ import (
 // remote stages, live in this process: Run waits for them. While it does, ctx ends
 // all of both kinds.
 //
+// Where Options.Replaceable allows it, Run may return a *Replacement.
+//
 // A Program may be run several times, also at the same time.
 func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 	x, err := newExecution(prog, opts)
@@ -90,6 +92,13 @@ func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 		}
 		return awaitJobs()
 	})
+	if r := x.becomes; r != nil {
+		if err == nil && cause == nil && x.hidden.Load() == nil {
+			_ = x.io.close(ctx)
+			return r
+		}
+		r.Discard()
+	}
 	err = x.conclude(sh, err, cause)
 	if writing := x.io.close(ctx); writing != nil && err == nil {
 		err = &ExitError{Status: 1, Err: fmt.Errorf("cannot write the output: %w", writing)}
@@ -117,6 +126,7 @@ type execution struct {
 	sources  sources
 
 	ownership ownership
+	becomes   *Replacement            // what the shell of the script ends with; nil is nothing
 	hidden    atomic.Pointer[verdict] // the failure that nobody looked at, if there was one
 
 	commands  gate           // the exec handlers under way
@@ -171,7 +181,7 @@ func (x *execution) newShell() (*shell, error) {
 	if err != nil {
 		return nil, err
 	}
-	sh := &shell{runner: runner}
+	sh := &shell{runner: runner, script: true}
 	if x.fifos.path != "" {
 		file, err := syntax.NewParser().Parse(strings.NewReader(restore), "")
 		if err != nil {

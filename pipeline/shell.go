@@ -15,6 +15,7 @@ import (
 type shell struct {
 	runner *interp.Runner
 	stage  *stageRun // nil for the shell of the script
+	script bool      // it is the one of the script
 
 	at   atomic.Uint64           // line and column of the latest command, for reports of bugs
 	last atomic.Pointer[verdict] // the latest failure that was ours

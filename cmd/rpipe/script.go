@@ -60,9 +60,11 @@ func (c *command) script(ctx context.Context) error {
 		Dialer:   dialer,
 		Keeper:   keeper,
 		Launcher: true,
-		Terminal: terminal,
-		Settle:   settle,
-		Diagnose: func(e *pipeline.StageError) { commandline.Report(c.stderr, "rpipe", e) },
+
+		Replaceable: !c.Verbose && c.Timeout == 0 && !c.Loopback,
+		Terminal:    terminal,
+		Settle:      settle,
+		Diagnose:    func(e *pipeline.StageError) { commandline.Report(c.stderr, "rpipe", e) },
 	}
 	if c.File && c.Words[0] == "-" {
 		opts.Stdin = nil // the script was there
