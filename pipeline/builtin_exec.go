@@ -49,6 +49,13 @@ func execProgram(ctx context.Context, c *builtinCall) error {
 		}
 		in.name = "-" + filepath.Base(in.name)
 	}
+	if !isAddress(in.args[0]) && c.x.replaces(c.sh, c.hc) {
+		if r := c.x.replacement(c.hc, &in); r != nil {
+			c.x.becomes = r
+			_ = c.end("trap", "-", "EXIT")
+			return c.end("exit", "0")
+		}
+	}
 	var err error
 	if isAddress(in.args[0]) {
 		err, in.started = c.x.runRemote(ctx, c.sh, c.hc, in.args), true

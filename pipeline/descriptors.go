@@ -154,13 +154,6 @@ func fileOf(hc interp.HandlerContext, number int) *os.File {
 	return f
 }
 
-// writerOf returns what a handler's command writes to by a descriptor; nil where that is
-// closed.
-func writerOf(hc interp.HandlerContext, number int) io.Writer {
-	w, _ := streamOf(hc, number).(io.Writer)
-	return w
-}
-
 // at returns a descriptor above 2, or nil.
 func (t *descriptors) at(number int) *descriptor {
 	if i, found := t.search(number); found {

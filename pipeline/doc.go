@@ -36,6 +36,23 @@
 // for, or which ends with a program that outlives the script. A remote command
 // has those of remote.Cmd, and a service those of remote.Service, which Wait waits for.
 //
+// # Descriptors
+//
+// The interpreter knows three streams, and not all redirections of those. Where a
+// program needs more, all of its redirections are rewritten: each becomes one of stderr
+// to a word that begins with a mark and says the rest, which the open handler does. What
+// comes of it, descriptors, is the writer that is the shell's stderr from then on, with
+// the true one behind it, with everything above 2, and with umask and limits: so the
+// interpreter copies it into subshells and restores it after commands. streamOf, fileOf
+// and stderrOf say what a handler's command really has. Who owns what is open is a frame:
+// of a shell, of a command with redirections, or of a command in the background, which
+// holds all that was open when it began. Without an owner it is closed, there and then,
+// so that who reads a pipe comes to its end. What a command opens that turns out to be a
+// program is closed as soon as that runs.
+//
+// Programs inherit descriptors at their numbers. What os/exec cannot give them, package
+// launcher does.
+//
 // # Two-phase start
 //
 // Stages that may need a host begin first. Each opens its command, and meets the

@@ -58,7 +58,7 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 	switch args[0] {
 	case "help", "alias", "shopt", "set":
 		// The interpreter ignores the errors of its writes.
-		if f, ok := hc.Stdout.(*os.File); ok && readerGone(ctx, f) {
+		if f := fileOf(hc, 1); f != nil && readerGone(ctx, f) {
 			return exitWith(statusPipe), nil
 		}
 	case "eval", "source", ".":
@@ -165,8 +165,8 @@ func (x *execution) readsCut(sh *shell, hc interp.HandlerContext) *verdict {
 
 // goneReader reports whether nobody will read what a command writes to stdout.
 func goneReader(hc interp.HandlerContext) bool {
-	f, ok := hc.Stdout.(*os.File)
-	return ok && noReader(f)
+	f := fileOf(hc, 1)
+	return f != nil && noReader(f)
 }
 
 // exitWith returns the command that ends a shell.
@@ -409,7 +409,7 @@ func unveil(hc interp.HandlerContext) (io.ReadWriteCloser, error) {
 	if t := descriptorsOf(hc); t != nil {
 		return t.with(t.stderr), nil
 	}
-	if f, ok, err := openSpecial(hc, "/dev/stderr"); ok {
+	if f, ok, err := openSpecial(hc, "/dev/stderr", asItIs); ok {
 		return f, err
 	}
 	return stream{Writer: hc.Stderr}, nil
@@ -420,7 +420,7 @@ func (v *veil) Write(p []byte) (int, error) { return len(p), nil }
 func (v *veil) Close() error                { return nil }
 
 // open is the interpreter's OpenHandler, for redirections and sourced files.
-func (x *execution) open(ctx context.Context, path string, flag int, perm os.FileMode) (io.ReadWriteCloser, error) {
+func (x *execution) open(ctx context.Context, path string, flag int, _ os.FileMode) (io.ReadWriteCloser, error) {
 	hc := handlerContext(ctx)
 	path = x.plan.unmaskedPath(path)
 	if r, ok := readRedirection(path); ok {
@@ -440,8 +440,8 @@ func (x *execution) open(ctx context.Context, path string, flag int, perm os.Fil
 	if file != nil && file.content != nil {
 		return x.openSource(file, file.content), nil
 	}
-	perm = newFileMode // the interpreter's is stricter than POSIX has it
-	f, err := x.openPath(ctx, hc, path, flag, perm)
+	// The interpreter's permissions are stricter than POSIX has them.
+	f, err := x.openPath(ctx, hc, path, flag, newFileMode)
 	if err != nil || file == nil {
 		return f, err
 	}
@@ -450,7 +450,7 @@ func (x *execution) open(ctx context.Context, path string, flag int, perm os.Fil
 
 // openPath opens a file that is no mark.
 func (x *execution) openPath(ctx context.Context, hc interp.HandlerContext, path string, flag int, perm os.FileMode) (io.ReadWriteCloser, error) {
-	if f, ok, err := openSpecial(hc, path); ok {
+	if f, ok, err := openSpecial(hc, path, flag); ok {
 		return f, err
 	}
 	if path != "" && !filepath.IsAbs(path) {

@@ -65,6 +65,10 @@ type Options struct {
 	// would that refuses.
 	RequireStatus bool
 
+	// Replaceable tells that Run may return a *Replacement: that this process may become
+	// the program that the script ends with.
+	Replaceable bool
+
 	// Terminal tells that the script runs in the foreground of a terminal. Its
 	// local processes then stay in the process group of this process, so that
 	// they may use the terminal and get its INT and QUIT by themselves; else

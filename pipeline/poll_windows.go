@@ -18,6 +18,9 @@ func awaitInput(context.Context, *os.File) {}
 // unblock does nothing: there are no FIFOs in the file system.
 func unblock(string) {}
 
+// isReader returns false: files cannot be asked.
+func isReader(any) bool { return false }
+
 // A pipeID is the identity of a pipe, which cannot be had here.
 type pipeID struct{ path string }
 

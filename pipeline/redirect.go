@@ -262,21 +262,13 @@ func (r *redirecting) file(path string) (*descriptor, error) {
 		if !ok {
 			return d, nil
 		}
-		again, err := duplicate(f)
+		again, err := reopen(f, r.mode())
 		if err != nil {
 			return nil, pathError(path, err)
 		}
 		return &descriptor{stream: again, owned: true}, nil
 	}
-	flag := os.O_RDONLY
-	switch r.op {
-	case ">", ">|", "&>":
-		flag = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
-	case ">>", "&>>":
-		flag = os.O_WRONLY | os.O_CREATE | os.O_APPEND
-	case "<>":
-		flag = os.O_RDWR | os.O_CREATE
-	}
+	flag := r.mode()
 	var f io.ReadWriteCloser
 	var err error
 	if (r.op == ">" || r.op == "&>") && r.x.shellOption(r.hc, "noclobber") {
@@ -291,6 +283,19 @@ func (r *redirecting) file(path string) (*descriptor, error) {
 		return &descriptor{stream: file, owned: true}, nil
 	}
 	return &descriptor{stream: f}, nil
+}
+
+// mode returns the flags with which open(2) is called.
+func (r *redirecting) mode() int {
+	switch r.op {
+	case ">", ">|", "&>":
+		return os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	case ">>", "&>>":
+		return os.O_WRONLY | os.O_CREATE | os.O_APPEND
+	case "<>":
+		return os.O_RDWR | os.O_CREATE
+	}
+	return os.O_RDONLY
 }
 
 // unclobbered opens a file that must not be a regular one that is there.

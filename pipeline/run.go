@@ -40,6 +40,8 @@ import (
 // remote stages, live in this process: Run waits for them. While it does, ctx ends
 // all of both kinds.
 //
+// Where Options.Replaceable allows it, Run may return a *Replacement.
+//
 // A Program may be run several times, also at the same time.
 func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 	x, err := newExecution(prog, opts)
@@ -92,6 +94,13 @@ func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 		}
 		return awaitJobs()
 	})
+	if r := x.becomes; r != nil {
+		if err == nil && cause == nil && x.hidden.Load() == nil {
+			_ = x.io.close(ctx)
+			return r
+		}
+		r.Discard()
+	}
 	err = x.conclude(sh, err, cause)
 	if writing := x.io.close(ctx); writing != nil && err == nil {
 		err = &ExitError{Status: 1, Err: fmt.Errorf("cannot write the output: %w", writing)}
@@ -131,6 +140,7 @@ type execution struct {
 	main    *shellState             // of the script
 	pending atomic.Bool             // a signal has come that a shell traps
 	end     context.CancelCauseFunc // of the script
+	becomes *Replacement            // what the shell of the script ends with; nil is nothing
 
 	commands  gate           // the exec handlers under way
 	remnant   remnant        // programs that outlive the script
@@ -185,7 +195,7 @@ func (x *execution) newShell() (*shell, error) {
 		return nil, err
 	}
 	x.main = x.newState(nil, false)
-	sh := &shell{runner: runner, state: x.main, custody: &custody{}}
+	sh := &shell{runner: runner, script: true, state: x.main, custody: &custody{}}
 	runner.Reset()
 	if slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, functionPrefix) }) {
 		x.plan.main.uses.special = true

@@ -15,6 +15,7 @@ import (
 type shell struct {
 	runner *interp.Runner
 	stage  *stageRun // nil for the shell of the script
+	script bool      // it is the one of the script
 	job    *job      // that it runs in, or nil
 
 	state   *shellState // of runner

@@ -30,6 +30,10 @@ func descriptorName(path string) (number int, ok bool) {
 	return 0, false
 }
 
+// asItIs opens a name of a descriptor as a duplicate of that, whatever it is.
+const asItIs = -1
+
+// absolute returns a path that does not depend on the working directory of this process.
 func absolute(dir, path string) string {
 	if filepath.IsAbs(path) {
 		return path

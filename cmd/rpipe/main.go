@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"rpipe/cmd/internal/commandline"
+	"rpipe/pipeline"
 	"rpipe/pipeline/keeper"
 	"rpipe/pipeline/launcher"
 	"rpipe/remote/serve/reaper"
@@ -65,7 +67,7 @@ func main() {
 }
 
 // run does what the arguments say and returns the exit status.
-func run(args []string, stdin, stdout, stderr *os.File) int {
+func run(args []string, stdin, stdout, stderr *os.File) (exit int) {
 	var g grammar
 	parsed, status := commandline.Parse(&g, "rpipe", description, args, stdout, stderr, nil)
 	if parsed == nil {
@@ -78,6 +80,13 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 		commandline.Report(stderr, "rpipe", err)
 		return commandline.ExitUsage
 	}
+	var next *pipeline.Replacement
+	defer func() { // when all else is over
+		if next != nil {
+			commandline.Report(stderr, "rpipe", next.Become())
+			exit = exitRefused
+		}
+	}()
 	ctx, signals := untilSignal(context.Background())
 	defer signals.stop()
 	if g.Timeout > 0 {
@@ -87,10 +96,16 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	}
 	c := &command{grammar: g, signals: signals, stdin: stdin, stdout: stdout, stderr: stderr}
 	if err := c.do(ctx); err != nil {
+		if errors.As(err, &next) {
+			return 0
+		}
 		return c.exitStatus(err)
 	}
 	return 0
 }
+
+// exitRefused is the status where a program was found and cannot be run: POSIX.
+const exitRefused = 126
 
 // check finds flags that make no sense together.
 func (g *grammar) check() error {

@@ -64,6 +64,8 @@ func (c *command) script(ctx context.Context) error {
 
 		RequireStatus: c.RequireStatus,
 
+		Replaceable: !c.Verbose && c.Timeout == 0 && !c.Loopback,
+
 		Terminal: terminal,
 		Settle:   settle,
 		Signals:  c.signals,

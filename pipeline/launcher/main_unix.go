@@ -7,10 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
-	"strings"
-	"syscall"
 )
 
 // shellPath runs scripts without "#!", as execvp(3) has it.
@@ -32,29 +29,7 @@ func Main() int {
 		return failed(Name, errors.New("started by hand"))
 	}
 	path, args := os.Args[2], os.Args[3:]
-	for _, number := range s.Ignored {
-		signal.Ignore(syscall.Signal(number))
-	}
-	for _, l := range s.Limits {
-		if err := setLimit(l); err != nil {
-			return failed(args[0], fmt.Errorf("cannot set a limit: %w", err))
-		}
-	}
-	if s.Mask != nil {
-		syscall.Umask(int(*s.Mask))
-	}
-	for _, fd := range s.Closed {
-		_ = syscall.Close(fd)
-	}
-	err := syscall.Exec(path, args, os.Environ())
-	if errors.Is(err, syscall.ENOEXEC) {
-		name := path
-		if strings.Contains(args[0], "/") {
-			name = args[0] // as it was called: $0
-		}
-		err = syscall.Exec(shellPath, append([]string{shellPath, name}, args[1:]...), os.Environ())
-	}
-	return failed(args[0], err)
+	return failed(args[0], s.Become(path, args, os.Environ(), nil))
 }
 
 func failed(name string, err error) int {

@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+package launcher
+
+import "golang.org/x/sys/unix"
+
+// duplicateTo makes a descriptor one that programs inherit.
+func duplicateTo(from, to int) error { return unix.Dup2(from, to) }
