@@ -30,6 +30,9 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 		x.statuses.called(runnerOf(hc))
 	}
 	x.note(hc, args)
+	if x.tracer.on.Load() {
+		x.trace(hc, tracedWords(args))
+	}
 	if !sh.stage.calls(ctx, hc.Pos, args) {
 		return exitWith(causeStatus(context.Cause(ctx))), nil
 	}
@@ -75,7 +78,7 @@ func (x *execution) note(hc interp.HandlerContext, args []string) {
 	}
 	r := runnerOf(hc)
 	env := variablesOf(r)
-	if uses.lastWord {
+	if uses.lastWord && r.Funcs[args[0]] == nil {
 		_ = env.Set("_", text1(args[len(args)-1]))
 	}
 	if uses.stack && r.Funcs[args[0]] != nil {
@@ -115,7 +118,7 @@ func (x *execution) withText(args []string) []string {
 	}
 	switch args[0] {
 	case "eval":
-		if mayNeedMarks(strings.Join(args[1:], " ")) {
+		if x.plan.main.uses.traces || mayNeedMarks(strings.Join(args[1:], " ")) {
 			return append([]string{markEval}, args[1:]...)
 		}
 	case "source", ".":
@@ -210,6 +213,8 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 				return hc.Builtin(ctx, exitWith(1))
 			}
 		}
+	case markTrace:
+		x.traceMark(hc, args[1:])
 	case markDescend:
 		x.descend(runnerOf(hc))
 	case markEnter:

@@ -115,6 +115,8 @@ type execution struct {
 	times    stopwatch
 	statuses freshness
 	sources  sources
+	tracer   tracer
+	initials initials
 	begun    time.Time
 
 	shellOptions string                  // SHELLOPTS where the script begins
@@ -175,9 +177,18 @@ func (x *execution) newShell() (*shell, error) {
 	}
 	sh := &shell{runner: runner}
 	runner.Reset()
+	if _, ok := scopeOf(variablesOf(runner)); !ok {
+		panic("pipeline: the interpreter has no " + overlayType)
+	}
 	if slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, functionPrefix) }) {
 		x.plan.main.uses.special = true
 		x.importFunctions(runner)
+	}
+	if v := variablesOf(runner).Get("GID"); v.ReadOnly {
+		// It is the interpreter's own: no shell has it.
+		v.Kind, v.ReadOnly = expand.KeepValue, false
+		_ = variablesOf(runner).Set("GID", v)
+		_ = variablesOf(runner).Set("GID", expand.Variable{})
 	}
 	x.adopt(runner)
 	if x.fifos.path != "" {

@@ -65,7 +65,7 @@ func (p *plan) unmasked(word string) string {
 // mayNeedMarks is false for texts that surely are left as they are.
 func mayNeedMarks(text string) bool {
 	for _, s := range []string{"|", "while", "until", "time", "PIPESTATUS", "-f", "return", "local", "trap",
-		"declare", "typeset", "export", "readonly", "unset", "()", "$-", "${-", "+=", "FUNCNAME", "BASH_", "function", "SECONDS", "nocasematch", "( "} {
+		"declare", "typeset", "export", "readonly", "unset", "()", "$-", "${-", "+=", "FUNCNAME", "BASH_", "function", "SECONDS", "nocasematch", "[[ -o"} {
 		if strings.Contains(text, s) {
 			return true
 		}
@@ -77,7 +77,7 @@ func mayNeedMarks(text string) bool {
 // cannot be prepared (bad syntax, for one) is left as it is, and the interpreter
 // reports it.
 func (p *plan) prepare(written string) *text {
-	if !mayNeedMarks(written) {
+	if !mayNeedMarks(written) && !p.main.uses.traces {
 		return &text{written: written, printed: written}
 	}
 	p.mu.Lock()
