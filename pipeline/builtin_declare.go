@@ -306,7 +306,7 @@ func (d *declaring) target(name string) (env expand.WriteEnviron, prev expand.Va
 		env = d.env
 		for s, ok := scopeOf(d.env); ok && s.isFunction(); s, ok = s.outer() {
 			env = s.env()
-			if parent, is := s.field("parent").Interface().(expand.WriteEnviron); is {
+			if parent, is := s.parent().(expand.WriteEnviron); is {
 				env = parent
 			}
 		}

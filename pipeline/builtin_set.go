@@ -24,7 +24,7 @@ var shellOptions = []shellOption{
 	{"monitor", 'm', false}, {"noclobber", 'C', false}, {"noexec", 'n', true}, {"noglob", 'f', true},
 	{"nolog", 0, false}, {"notify", 'b', false}, {"nounset", 'u', true}, {"onecmd", 't', false},
 	{"physical", 'P', false}, {"pipefail", 0, true}, {"posix", 0, false}, {"privileged", 'p', false},
-	{"verbose", 'v', false}, {"vi", 0, false}, {"xtrace", 'x', true},
+	{"verbose", 'v', false}, {"vi", 0, false}, {"xtrace", 'x', false},
 }
 
 // defaultShellOptions is SHELLOPTS where a script begins.
@@ -141,6 +141,9 @@ func (s *setting) turn(name string, on bool) bool {
 	}
 	if shellOptions[i].native {
 		s.native = append(s.native, sign+"o", name)
+	}
+	if on && name == "xtrace" {
+		s.x.tracer.on.Store(true)
 	}
 	if on && name == "vi" {
 		s.list = with(s.list, "emacs", false)

@@ -60,7 +60,7 @@ func (l *lifter) caseless(s *syntax.Stmt) {
 		Position: pos, ThenPos: pos, FiPos: pos,
 		Cond: []*syntax.Stmt{mark(pos, markOption, "nocasematch")},
 		Then: []*syntax.Stmt{{Position: pos, Cmd: lower}},
-		Else: &syntax.IfClause{Position: pos, ThenPos: pos, FiPos: pos, Then: []*syntax.Stmt{{Position: pos, Cmd: s.Cmd}}},
+		Else: &syntax.IfClause{Position: pos, FiPos: pos, Then: []*syntax.Stmt{{Position: pos, Cmd: s.Cmd}}},
 	}
 }
 

@@ -15,10 +15,10 @@ func TestWhatIsHeldIsClosedWithItsLastHolder(t *testing.T) {
 	}
 	defer r.Close()
 	x := &execution{}
-	shell := &frame{of: &x.ownership}
-	table := &descriptors{stderr: io.Discard, frame: shell}
+	outer := &frame{of: &x.ownership}
+	table := &descriptors{stderr: io.Discard, frame: outer}
 	d := &descriptor{stream: w, owned: true}
-	shell.take(d)
+	outer.take(d)
 	table.set(7, d)
 	hc := interp.HandlerContext{Stderr: table}
 	if fileOf(hc, 7) != w || streamOf(hc, 8) != nil || stderrOf(hc) != io.Discard {
@@ -29,7 +29,7 @@ func TestWhatIsHeldIsClosedWithItsLastHolder(t *testing.T) {
 	if fileOf(interp.HandlerContext{Stderr: stderr}, 7) != w {
 		t.Fatal("what is held cannot be seen")
 	}
-	shell.release()
+	outer.release()
 	if _, err := w.Write([]byte("x")); err != nil {
 		t.Fatalf("it was closed while it was held: %v", err)
 	}

@@ -91,6 +91,24 @@
 // everything that runs, by what it reads and writes; nothing is started, and nobody who
 // waits for a victim goes on, while it kills.
 //
+// # Variables, options and declarations
+//
+// What a shell sets by itself (SECONDS, BASHPID, SHELLOPTS, ...) is added to the
+// variables of a Runner, by variables, where the text of the script names such a
+// variable or may run texts that do; so are the attributes that the interpreter has not
+// got. What depends on where a command stands (FUNCNAME, $_, BASH_COMMAND) is kept by
+// marks, and at the calls of commands, under the same condition. BASH_VERSION is that
+// of the bash whose manual is followed, with "rpipe" as its release status. A subshell
+// is no process: its BASHPID is a number that no process can have.
+//
+// The state of the shell that the interpreter does not know (attributes, options, the
+// exported functions) is in variables whose names begin with NUL: they are copied into
+// subshells and go out of scope as all variables do. SHELLOPTS and BASHOPTS are the
+// options of a shell, and "set" and "shopt" are the only ones that change them.
+//
+// Declarations that the interpreter gets wrong are marks; the others stay its own.
+// Functions are printed by layout, from what was written, as bash prints them.
+//
 // # The verdict
 //
 // The status of a pipeline is that of its rightmost lost stage; else of the last

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
@@ -142,39 +143,73 @@ func handlesTrap(r *interp.Runner) bool {
 	return reflect.ValueOf(r).Elem().Field(inTrapField).Bool()
 }
 
+// overlayType is the interpreter's type of the variables of one scope.
+const overlayType = "overlayEnviron"
+
+// An overlay is where a scope of the interpreter has its parts, as indexes of fields.
+type overlay struct{ parent, values, function int }
+
+var (
+	overlayOnce   sync.Once
+	overlayFields overlay
+)
+
+// overlayOf returns that of the interpreter's type, which t is. It panics as field does.
+func overlayOf(t reflect.Type) overlay {
+	overlayOnce.Do(func() {
+		index := func(name string) int {
+			f, ok := t.FieldByName(name)
+			if !ok || len(f.Index) != 1 {
+				panic("pipeline: " + t.String() + " has no field " + name)
+			}
+			return f.Index[0]
+		}
+		overlayFields = overlay{index("parent"), index("values"), index("funcScope")}
+	})
+	return overlayFields
+}
+
 // A scope is one of those that the interpreter has for variables: of a function, of
 // a subshell, or the global one.
-type scope struct{ overlay reflect.Value }
+type scope struct {
+	overlay reflect.Value
+	fields  overlay
+}
 
 // scopeOf returns the innermost scope of env, without what this package puts around
 // it. It returns false behind the last.
 func scopeOf(env expand.Environ) (scope, bool) {
 	for {
-		switch e := env.(type) {
-		case *variables:
-			env = e.WriteEnviron
-			continue
-		case nil:
-			return scope{}, false
+		v, is := env.(*variables)
+		if !is {
+			break
 		}
-		v := reflect.ValueOf(env)
-		if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct || v.Elem().Type().Name() != "overlayEnviron" {
-			return scope{}, false
-		}
-		return scope{v.Elem()}, true
+		env = v.WriteEnviron
 	}
+	if env == nil {
+		return scope{}, false
+	}
+	v := reflect.ValueOf(env)
+	if v.Kind() != reflect.Pointer || v.Type().Elem().Name() != overlayType {
+		return scope{}, false
+	}
+	return scope{v.Elem(), overlayOf(v.Type().Elem())}, true
 }
 
-func (s scope) field(name string) reflect.Value {
-	f := s.overlay.FieldByName(name)
+func (s scope) values() reflect.Value {
+	f := s.overlay.Field(s.fields.values)
 	return reflect.NewAt(f.Type(), f.Addr().UnsafePointer()).Elem()
 }
 
 // outer returns the scope around this one, which may not be writable where this one is
 // that of a subshell.
 func (s scope) outer() (scope, bool) {
-	parent, _ := s.field("parent").Interface().(expand.Environ)
-	return scopeOf(parent)
+	return scopeOf(s.parent())
+}
+
+// parent returns the environment around the scope, or nil.
+func (s scope) parent() expand.Environ {
+	return *at[expand.Environ](s.overlay, s.fields.parent)
 }
 
 // env returns the scope as an environment.
@@ -183,11 +218,11 @@ func (s scope) env() expand.WriteEnviron {
 }
 
 // isFunction reports whether it is that of a function.
-func (s scope) isFunction() bool { return s.field("funcScope").Bool() }
+func (s scope) isFunction() bool { return s.overlay.Field(s.fields.function).Bool() }
 
 // own returns a variable that the scope itself holds.
 func (s scope) own(name string) (expand.Variable, bool) {
-	v := s.field("values").MapIndex(reflect.ValueOf(s.key(name)))
+	v := s.values().MapIndex(reflect.ValueOf(s.key(name)))
 	if !v.IsValid() {
 		return expand.Variable{}, false
 	}
@@ -196,14 +231,7 @@ func (s scope) own(name string) (expand.Variable, bool) {
 
 // forget removes a variable from the scope: one of an outer scope appears.
 func (s scope) forget(name string) {
-	s.field("values").SetMapIndex(reflect.ValueOf(s.key(name)), reflect.Value{})
-}
-
-// names calls f for every variable that the scope itself holds.
-func (s scope) names(f func(name string, v expand.Variable)) {
-	for it := s.field("values").MapRange(); it.Next(); {
-		f(it.Value().FieldByName("Name").String(), it.Value().FieldByName("Variable").Interface().(expand.Variable))
-	}
+	s.values().SetMapIndex(reflect.ValueOf(s.key(name)), reflect.Value{})
 }
 
 // key returns a name in the form that the interpreter has it in.

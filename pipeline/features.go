@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -9,19 +10,19 @@ import (
 // features are what a text may use that costs something where it is used. Where texts
 // are run that are known only then, all may be used.
 type features struct {
-	special    bool // variables that only a shell sets
-	stack      bool // FUNCNAME, BASH_SOURCE, BASH_LINENO, caller
-	lastWord   bool // $_
-	commands   bool // BASH_COMMAND
-	subshells  bool // what tells a subshell from its shell
-	attributes bool // -i, -l, -u
-	exports    bool // attributes of functions
-	readonly   bool // read-only variables
-	unexports  bool // exported variables that are so no longer
-	caseless   bool // nocasematch
-	unsets     bool // unset
+	special   bool // variables that only a shell sets
+	stack     bool // FUNCNAME, BASH_SOURCE, BASH_LINENO, caller
+	lastWord  bool // $_
+	commands  bool // BASH_COMMAND
+	subshells bool // what tells a subshell from its shell
+	exports   bool // attributes of functions
+	readonly  bool // read-only variables
+	unexports bool // exported variables that are so no longer
+	caseless  bool // nocasematch
+	unsets    bool // unset
+	traces    bool // "set -x"
 
-	integers map[string]bool // names with the attribute -i
+	attributed, integers map[string]bool // names with the attributes -i, -l or -u, and those with -i
 }
 
 // featuresOf returns those of a text, with file as its tree. unknown tells that it may
@@ -45,8 +46,9 @@ func featuresOf(text string, file *syntax.File, unknown bool) features {
 		unexports: has("export -n", "+x"),
 		readonly:  has("readonly", "SHELLOPTS=", "BASHOPTS=", "UID=", "PPID=") || has("declare -", "typeset -", "local -") && has("r "),
 		caseless:  has("nocasematch"),
+		traces:    mayTrace(text),
 		unsets:    unknown || has("unset"),
-		integers:  make(map[string]bool),
+		integers:  make(map[string]bool), attributed: make(map[string]bool),
 	}
 	if !has("declare", "typeset", "local") {
 		return f
@@ -65,7 +67,12 @@ func featuresOf(text string, file *syntax.File, unknown bool) features {
 			}
 		}
 		if d.Variant.Value != "export" && strings.ContainsAny(flags, "ilu") {
-			f.attributes, f.subshells, f.special = true, true, true
+			f.subshells, f.special = true, true
+			for _, as := range d.Args {
+				if as.Name != nil {
+					f.attributed[as.Name.Value] = true
+				}
+			}
 		}
 		if strings.Contains(flags, "i") {
 			for _, as := range d.Args {
@@ -102,8 +109,13 @@ func isNameByte(c byte) bool {
 
 // native reports whether the interpreter's own declaration does what bash does.
 func (l *lifter) native(d *syntax.DeclClause) bool {
-	if l.uses.attributes || l.uses.unexports || l.main.unexports || len(d.Args) == 0 || refersBack(d) {
+	if l.uses.unexports || l.main.unexports || len(d.Args) == 0 || refersBack(d) {
 		return false
+	}
+	for _, as := range d.Args {
+		if as.Name != nil && (l.uses.attributed[as.Name.Value] || l.main.attributed[as.Name.Value]) {
+			return false
+		}
 	}
 	variant := d.Variant.Value
 	known := ""
@@ -111,7 +123,10 @@ func (l *lifter) native(d *syntax.DeclClause) bool {
 	case "nameref":
 		return true
 	case "declare", "typeset", "local":
-		known = "arxg"
+		known = "arx"
+	}
+	if !slices.ContainsFunc(d.Args, func(as *syntax.Assign) bool { return as.Name != nil }) {
+		return false
 	}
 	for _, as := range d.Args {
 		if as.Name == nil {
@@ -320,9 +335,13 @@ func (l *lifter) scoped(s *syntax.Stmt) {
 // command itself.
 func (l *lifter) statusesInside(s *syntax.Stmt) {
 	pos := s.Position
+	state := stale
+	if isCompound(s.Cmd) {
+		state = fresh
+	}
 	l.script.changed = true
 	inner := condition([]*syntax.Stmt{{Position: pos, Cmd: s.Cmd}})
-	s.Cmd = &syntax.Block{Lbrace: pos, Rbrace: pos, Stmts: append(inner, quietly(mark(pos, markStatuses, stale)))}
+	s.Cmd = &syntax.Block{Lbrace: pos, Rbrace: pos, Stmts: append(inner, quietly(mark(pos, markStatuses, state)))}
 }
 
 // commandNamed reports whether a statement reads BASH_COMMAND in its own words.

@@ -34,6 +34,9 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 		x.statuses.called(runnerOf(hc))
 	}
 	x.note(hc, args)
+	if x.tracer.on.Load() {
+		x.trace(hc, tracedWords(args))
+	}
 	sh.job.calls(hc.Pos, hc, args[0])
 	if args := x.withTraps(sh, hc, args); args != nil {
 		return args, nil
@@ -86,7 +89,7 @@ func (x *execution) note(hc interp.HandlerContext, args []string) {
 	}
 	r := runnerOf(hc)
 	env := variablesOf(r)
-	if uses.lastWord {
+	if uses.lastWord && r.Funcs[args[0]] == nil {
 		_ = env.Set("_", text1(args[len(args)-1]))
 	}
 	if uses.stack && r.Funcs[args[0]] != nil {
@@ -218,6 +221,8 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 				return hc.Builtin(ctx, exitWith(1))
 			}
 		}
+	case markTrace:
+		x.traceMark(hc, args[1:])
 	case markDescend:
 		x.descend(runnerOf(hc))
 	case markEnter:

@@ -224,6 +224,12 @@ func (l *lifter) list(stmts []*syntax.Stmt, before *syntax.Stmt, ignored bool) [
 		if readsStatuses(s) {
 			rewritten = append(rewritten, l.freshStatuses(s.Position, before))
 		}
+		if (l.uses.traces || l.main.traces) && redirectsStderr(s) {
+			if call, ok := s.Cmd.(*syntax.CallExpr); ok && len(call.Args) > 0 && l.owned[s] == nil {
+				l.script.changed = true
+				rewritten = append(rewritten, quietly(mark(s.Position, markTrace, traceStderr)))
+			}
+		}
 		if l.commandNamed(s) {
 			rewritten = append(rewritten, quietly(mark(s.Position, markCommand, l.written(s))))
 		}
@@ -320,12 +326,29 @@ func (l *lifter) stmt(s *syntax.Stmt, ignored bool) {
 		l.optionTests(test)
 	}
 	l.scoped(s)
-	l.guarded(s)
+	if call, ok := s.Cmd.(*syntax.CallExpr); ok && len(call.Args) == 0 {
+		traced := &syntax.Stmt{Position: s.Position, Cmd: call}
+		l.guarded(s)
+		if b, ok := s.Cmd.(*syntax.Block); ok {
+			l.traced(traced)
+			b.Stmts[len(b.Stmts)-1] = traced
+		} else {
+			l.traced(s)
+		}
+	} else {
+		l.traced(s)
+		l.guarded(s)
+	}
 	if l.uses.caseless || l.main.caseless {
 		l.caseless(s)
 	}
 	if s.Negated && (isCompound(s.Cmd) || l.errexit && mayBeFunction(s.Cmd)) {
 		s.Cmd = &syntax.Block{Lbrace: s.Position, Rbrace: s.Position, Stmts: condition([]*syntax.Stmt{{Position: s.Position, Cmd: s.Cmd}})}
+	}
+	if s.Background && s.Cmd != nil {
+		if stmts := l.descending([]*syntax.Stmt{{Position: s.Position, Cmd: s.Cmd}}); len(stmts) > 1 {
+			s.Cmd = &syntax.Block{Lbrace: s.Position, Rbrace: s.Position, Stmts: stmts}
+		}
 	}
 	if f, ok := s.Cmd.(*syntax.FuncDecl); ok && l.defines {
 		l.script.functions = append(l.script.functions, f)
@@ -416,6 +439,10 @@ func (l *lifter) words(node syntax.Node) {
 				ignoring = "ignored"
 			}
 			n.Stmts = l.shell(n.Stmts)
+			if (l.uses.traces || l.main.traces) && len(n.Stmts) > 0 && n.Stmts[0].Cmd != nil {
+				l.script.changed = true
+				n.Stmts = append([]*syntax.Stmt{quietly(mark(n.Left, markTrace, traceDeeper))}, n.Stmts...)
+			}
 			if plain {
 				// bash switches it off there.
 				n.Stmts = append([]*syntax.Stmt{quietly(mark(n.Left, markPlain, ignoring))}, n.Stmts...)

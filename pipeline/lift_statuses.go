@@ -14,14 +14,14 @@ const (
 // that this package runs, and in front of a command that reads it.
 func (l *lifter) freshStatuses(pos syntax.Pos, before *syntax.Stmt) *syntax.Stmt {
 	state := fresh
+	if before != nil && !before.Background && before.Negated && l.owned[before] == nil && before.Cmd != nil {
+		l.statusesInside(before)
+		return quietly(mark(pos, markStatus))
+	}
 	if before != nil && !before.Background && !l.started[before] && l.owned[before] == nil {
 		switch before.Cmd.(type) {
 		case nil, *syntax.CallExpr, *syntax.DeclClause, *syntax.TestClause, *syntax.ArithmCmd, *syntax.LetClause, *syntax.Subshell:
 			state = stale
-			if before.Negated {
-				l.statusesInside(before)
-				return quietly(mark(pos, markStatus))
-			}
 		}
 	}
 	l.script.changed = true

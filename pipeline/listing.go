@@ -40,6 +40,11 @@ func (c *builtinCall) visible() map[string]expand.Variable {
 			delete(found, name)
 		}
 	}
+	for _, name := range []string{"PWD", "OLDPWD"} { // as in bash, without being asked
+		v := found[name]
+		v.Exported = !env.Get(hiddenUnexported + name).Set
+		found[name] = v
+	}
 	for _, name := range []string{"DIRSTACK", "PPID"} { // the interpreter computes them
 		if v := expansionOf(r).Env.Get(name); v.Declared() {
 			v.ReadOnly = name == "PPID"
@@ -276,12 +281,17 @@ func (q quoting) reusable(s string) string {
 	case q.needsANSI(s):
 		return q.ansiQuoted(s)
 	case hasMeta(s):
-		if s == "'" {
-			return `\'`
-		}
-		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+		return singlyQuoted(s)
 	}
 	return s
+}
+
+// singlyQuoted returns a word in single quotes.
+func singlyQuoted(s string) string {
+	if s == "'" {
+		return `\'`
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // needsANSI reports whether a word holds what cannot be printed.

@@ -33,6 +33,7 @@ const (
 	markKeep     = "\x00keep"     // with "begin" or "end": of a function that keeps options; keeps the status
 	markWritable = "\x00writable" // with names: ends the shell if one is read-only; keeps the status
 	markOption   = "\x00option"   // with an option's name: succeeds if it is on
+	markTrace    = "\x00trace"    // with what it is for: of "set -x"; keeps the status
 	markCommand  = "\x00command"  // with the text of the command behind it; keeps the status
 
 	markBody     = "\x00body"     // the name of a function that holds what may "return"

@@ -126,6 +126,8 @@ type execution struct {
 	times    stopwatch
 	statuses freshness
 	sources  sources
+	tracer   tracer
+	initials initials
 
 	begun time.Time
 
@@ -197,9 +199,18 @@ func (x *execution) newShell() (*shell, error) {
 	x.main = x.newState(nil, false)
 	sh := &shell{runner: runner, script: true, state: x.main, custody: &custody{}}
 	runner.Reset()
+	if _, ok := scopeOf(variablesOf(runner)); !ok {
+		panic("pipeline: the interpreter has no " + overlayType)
+	}
 	if slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, functionPrefix) }) {
 		x.plan.main.uses.special = true
 		x.importFunctions(runner)
+	}
+	if v := variablesOf(runner).Get("GID"); v.ReadOnly {
+		// It is the interpreter's own: no shell has it.
+		v.Kind, v.ReadOnly = expand.KeepValue, false
+		_ = variablesOf(runner).Set("GID", v)
+		_ = variablesOf(runner).Set("GID", expand.Variable{})
 	}
 	x.adopt(runner)
 	if x.fifos.path != "" {

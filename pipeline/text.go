@@ -68,11 +68,11 @@ func (p *plan) unmaskedPath(path string) string {
 
 // mayNeedMarks is false for texts that surely are left as they are.
 func (p *plan) mayNeedMarks(text string) bool {
-	if p.descriptors && strings.ContainsAny(text, "<>&") {
+	if p.main.uses.traces || p.descriptors && strings.ContainsAny(text, "<>&") {
 		return true
 	}
 	for _, s := range []string{"|", "while", "until", "time", "PIPESTATUS", "-f", "return", "local", "trap",
-		"declare", "typeset", "export", "readonly", "unset", "()", "$-", "${-", "+=", "FUNCNAME", "BASH_", "function", "SECONDS", "nocasematch", "( "} {
+		"declare", "typeset", "export", "readonly", "unset", "()", "$-", "${-", "+=", "FUNCNAME", "BASH_", "function", "SECONDS", "nocasematch", "[[ -o"} {
 		if strings.Contains(text, s) {
 			return true
 		}

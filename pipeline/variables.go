@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"mvdan.cc/sh/v3/expand"
@@ -37,6 +38,7 @@ const (
 	hiddenLevel      = "\x00level"       // BASH_SUBSHELL
 	hiddenPID        = "\x00pid"         // BASHPID
 	hiddenSource     = "\x00source"      // the file that is being sourced
+	hiddenTrace      = "\x00trace"       // how many substitutions are around
 	hiddenKept       = "\x00kept"        // SHELLOPTS at "local -"
 	hiddenCalled     = "\x00called"      // the line of the call of a function
 )
@@ -123,7 +125,28 @@ func (v *variables) Get(name string) expand.Variable {
 	if got.Declared() || !isInitial(name) || v.WriteEnviron.Get(hiddenGone+name).Set {
 		return got
 	}
-	return v.x.initial(name)
+	return v.x.initials.get(name, v.x.initial)
+}
+
+// initials keeps the values of variables that a shell sets.
+type initials struct {
+	mu     sync.Mutex
+	values map[string]expand.Variable
+}
+
+// get returns the value of a variable, which compute finds the first time.
+func (i *initials) get(name string, compute func(string) expand.Variable) expand.Variable {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	v, known := i.values[name]
+	if !known {
+		if i.values == nil {
+			i.values = make(map[string]expand.Variable)
+		}
+		v = compute(name)
+		i.values[name] = v
+	}
+	return v
 }
 
 func (v *variables) computed(name string) string {
@@ -254,10 +277,8 @@ func integer(env expand.Environ, expression string) string {
 // Each implements expand.Environ. The names that a shell computes come with the value
 // that they have now.
 func (v *variables) Each(f func(string, expand.Variable) bool) {
-	seen := make(map[string]bool)
 	stopped := false
 	v.WriteEnviron.Each(func(name string, vr expand.Variable) bool {
-		seen[name] = vr.Declared()
 		stopped = !f(name, vr)
 		return !stopped
 	})
@@ -265,8 +286,8 @@ func (v *variables) Each(f func(string, expand.Variable) bool) {
 		if stopped {
 			return
 		}
-		if seen[name] {
-			continue
+		if v.WriteEnviron.Get(name).Declared() {
+			continue // it came already
 		}
 		if vr := v.Get(name); vr.Declared() {
 			stopped = !f(name, vr)
