@@ -55,7 +55,10 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 			return x.withText(args), nil
 		}
 	}
-	if builtinOf(args[0]) != nil && !isFunction(hc, args[0]) {
+	if b := builtinOf(args[0]); b != nil && !isFunction(hc, args[0]) {
+		if isQuick(args) {
+			return x.runQuick(ctx, sh, hc, b, args), nil
+		}
 		return append([]string{markBuiltin}, args...), nil
 	}
 	return args, nil
@@ -190,7 +193,7 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		if args[1] == timeBegins {
 			x.times.begin(args[2])
 		} else {
-			x.times.end(args[2], args[1], veiled(hc))
+			x.times.end(args[2]).tell(veiled(hc), hc.Env, args[1])
 		}
 	case markPlain:
 		_ = hc.Builtin(internal(ctx), []string{"set", "+e"})
@@ -209,6 +212,9 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		}
 	}
 	status := hc.LastExitStatus
+	if args[0] == markEnded {
+		status = index(args[1])
+	}
 	if args[0] == markLoop {
 		var err error
 		if status, err = strconv.Atoi(args[1]); err != nil {

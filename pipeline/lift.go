@@ -51,6 +51,7 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 	l.survey(prog.File)
 	timed(sc)
 	looped(sc)
+	letsCalled(sc)
 	sc.file.Stmts = l.list(sc.file.Stmts, nil, false)
 	return sc
 }

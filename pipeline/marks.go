@@ -15,6 +15,7 @@ const (
 	markFunction = "\x00function" // with a script and an index in its functions: defines it
 	markDeclare  = "\x00declare"  // with a declaration's words: prints functions
 	markBuiltin  = "\x00builtin"  // with the words of a builtin that is ours
+	markEnded    = "\x00ended"    // with a status: ends with it
 	markProgram  = "\x00program"  // with the words of a command whose builtin is disabled
 	markEval     = "\x00eval"     // with the words of an "eval"
 	markSource   = "\x00source"   // with those of a "source", without its name

@@ -64,7 +64,7 @@ func (p *plan) unmasked(word string) string {
 
 // mayNeedMarks is false for texts that surely are left as they are.
 func mayNeedMarks(text string) bool {
-	for _, s := range []string{"|", "while", "until", "time", "PIPESTATUS", "-f", "return", "local", "trap"} {
+	for _, s := range []string{"|", "while", "until", "time", "let", "PIPESTATUS", "-f", "return", "local", "trap"} {
 		if strings.Contains(text, s) {
 			return true
 		}
