@@ -34,5 +34,5 @@ func isOwned(info os.FileInfo, op byte) bool {
 	case 'G':
 		return int(st.Gid) == os.Getegid()
 	}
-	return info.ModTime().After(accessTime(st))
+	return !accessTime(st).After(info.ModTime())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -71,6 +72,8 @@ func builtinOf(name string) builtin {
 		return hash
 	case "enable":
 		return enable
+	case "getopts":
+		return getopts
 	case "compgen":
 		return compgen
 	case "times":
@@ -108,6 +111,8 @@ type builtinCall struct {
 	hc   interp.HandlerContext // its streams are those of the call
 	name string
 	args []string // without the name
+
+	quick bool // it is run by the call handler, in which the interpreter's builtins cannot be
 }
 
 // runBuiltin runs one of our own builtins: args are its name and its words.
@@ -215,9 +220,54 @@ func (c *builtinCall) writeString(ctx context.Context, out string) error {
 	return c.write(ctx, []byte(out))
 }
 
+// isQuick reports whether the call of a builtin of ours needs nothing that only an exec
+// handler has: so are most of those that loops are made of.
+func isQuick(args []string) bool {
+	switch args[0] {
+	case "echo", "test", "[":
+		return true
+	case "printf":
+		return len(args) > 1 && !strings.HasPrefix(args[1], "-") && !strings.Contains(args[1], "n")
+	}
+	return false
+}
+
+// runQuick runs such a builtin in the call handler, and returns the command that has its
+// status.
+func (x *execution) runQuick(ctx context.Context, sh *shell, hc interp.HandlerContext, b builtin, args []string) []string {
+	err := b(ctx, &builtinCall{x: x, sh: sh, hc: hc, name: args[0], args: args[1:], quick: true})
+	if last := (lastly)(nil); errors.As(err, &last) {
+		return last
+	}
+	status := 0
+	if err != nil {
+		status = 1
+		if code, ok := statusOf(err); ok {
+			status = code
+		} else if code := (interp.ExitStatus)(0); errors.As(err, &code) {
+			status = int(code)
+		}
+	}
+	switch {
+	case status == 0 && !isFunction(hc, ":"):
+		return []string{":"}
+	case status == 1 && !isFunction(hc, "false"):
+		return []string{"false"}
+	}
+	return []string{markEnds, strconv.Itoa(status)}
+}
+
+// lastly is the command that a quick builtin ends with.
+type lastly []string
+
+func (l lastly) Error() string { return strings.Join(l, " ") }
+
 // end lets the interpreter run one of its builtins, such as exit or return, as the
 // last thing that this one does.
 func (c *builtinCall) end(args ...string) error {
+	if c.quick {
+		return lastly(args)
+	}
 	return c.hc.Builtin(internal(context.Background()), args)
 }
 

@@ -151,9 +151,6 @@ func (t *evaluation) term() bool {
 	}
 	rest := t.words[t.at:]
 	switch {
-	case len(rest) >= 3 && isBinary(rest[1]):
-		t.at += 3
-		return t.binary(rest[0], rest[1], rest[2])
 	case rest[0] == "(":
 		t.at++
 		value := t.or()
@@ -161,6 +158,9 @@ func (t *evaluation) term() bool {
 			return t.fail("`)' expected")
 		}
 		return value
+	case len(rest) >= 3 && isBinary(rest[1]):
+		t.at += 3
+		return t.binary(rest[0], rest[1], rest[2])
 	case isUnary(rest[0]):
 		if len(rest) < 2 {
 			if rest[0] == "-t" {
@@ -169,6 +169,10 @@ func (t *evaluation) term() bool {
 			}
 			t.at++
 			return true
+		}
+		if _, ok := number(rest[1]); rest[0] == "-t" && !ok {
+			t.at++
+			return false
 		}
 		t.at += 2
 		return t.unary(rest[0][1], rest[1])
@@ -309,7 +313,7 @@ func (t *evaluation) unary(op byte, word string) bool {
 func (t *evaluation) terminal(word string) bool {
 	fd, ok := number(word)
 	if !ok {
-		return t.fail(word + ": integer expression expected")
+		return false
 	}
 	var stream any
 	switch fd {
@@ -354,9 +358,6 @@ func (c *builtinCall) isSet(word string) bool {
 		}
 		return hasIndex(v, c.subscript(subscript))
 	case expand.Associative:
-		if all {
-			return len(v.Map) > 0
-		}
 		_, ok := v.Map[strings.Trim(subscript, `"'`)]
 		return ok
 	}

@@ -111,6 +111,7 @@ func (c *builtinCall) meanings(name string, s search) (found []meaning) {
 	if name == "" {
 		return found
 	}
+	last := ""
 	for _, folder := range filepath.SplitList(s.path) {
 		if folder == "" {
 			folder = "."
@@ -119,6 +120,12 @@ func (c *builtinCall) meanings(name string, s search) (found []meaning) {
 		if isProgram(c.path(path)) && !add(meaning{kind: "file", path: path}) {
 			break
 		}
+		if info, err := os.Stat(c.path(path)); last == "" && err == nil && info.Mode().IsRegular() {
+			last = path
+		}
+	}
+	if len(found) == 0 && last != "" && !s.all {
+		add(meaning{kind: "file", path: last}) // bash names it, though it cannot be run
 	}
 	return found
 }
@@ -267,6 +274,7 @@ func command(ctx context.Context, c *builtinCall) error {
 		status = 0
 		switch m := found[0]; {
 		case described:
+			m.path = c.located(m.path)
 			b.WriteString(c.describe(name, m))
 		case m.kind == "file":
 			b.WriteString(c.located(m.path) + "\n")

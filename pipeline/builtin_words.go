@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
 )
 
 // shift is bash's: what is too far is 1, and shifts nothing.
@@ -51,6 +53,34 @@ func let(ctx context.Context, c *builtinCall) error {
 		_ = c.hc.Builtin(internal(ctx), []string{"true"})
 	}
 	return err
+}
+
+// letsCalled makes every "let" whose words are quoted the call of a builtin: what is in
+// such a word is known when it has been expanded.
+func letsCalled(sc *script) {
+	syntax.Walk(sc.file, func(n syntax.Node) bool {
+		s, ok := n.(*syntax.Stmt)
+		if !ok {
+			return true
+		}
+		clause, ok := s.Cmd.(*syntax.LetClause)
+		if !ok {
+			return true
+		}
+		words := []*syntax.Word{quoted(s.Position, markBuiltin), quoted(s.Position, "let")}
+		for _, e := range clause.Exprs {
+			w, ok := e.(*syntax.Word)
+			if !ok || w.Lit() != "" {
+				return true
+			}
+			words = append(words, w)
+		}
+		m := mark(s.Position)
+		m.Cmd.(*syntax.CallExpr).Args = words
+		s.Cmd, s.Redirs = m.Cmd, append(s.Redirs, m.Redirs...)
+		sc.changed = true
+		return true
+	})
 }
 
 // eval runs a text in the shell of the call, as the builtin of that name does.

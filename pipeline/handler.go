@@ -75,7 +75,10 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 	if args[0] == "exec" && len(args) == 1 {
 		return args, nil // the interpreter keeps its redirections
 	}
-	if builtinOf(args[0]) != nil && !isFunction(hc, args[0]) {
+	if b := builtinOf(args[0]); b != nil && !isFunction(hc, args[0]) {
+		if isQuick(args) {
+			return x.runQuick(ctx, sh, hc, b, args), nil
+		}
 		return append([]string{markBuiltin}, args...), nil
 	}
 	return args, nil
@@ -264,7 +267,7 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		if args[1] == timeBegins {
 			x.times.begin(args[2])
 		} else {
-			x.times.end(args[2], args[1], veiled(hc))
+			x.times.end(args[2]).tell(veiled(hc), hc.Env, args[1])
 		}
 	case markFree:
 		number := 10

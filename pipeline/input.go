@@ -24,9 +24,10 @@ func inputOf(hc interp.HandlerContext, fd int) (*os.File, error) {
 	return nil, errBadDescriptor
 }
 
-// seekSlice and greedySlice are how much is read at once of an input that can take
-// back what was too much, or of which all is wanted.
+// How much is read at once of an input that can take back what was too much: first, and
+// then; and of one of which all is wanted.
 const (
+	smallSlice  = 128
 	seekSlice   = 4096
 	greedySlice = 1 << 16
 )
@@ -41,10 +42,11 @@ type input struct {
 
 	seekable bool
 	greedy   bool // all is wanted, up to the end
+	begun    bool // something was read
 	ready    int  // bytes that can be read without waiting
 	buf      []byte
 	at       int // of buf, what was not read
-	one      [1]byte
+	small    [smallSlice]byte
 }
 
 func newInput(ctx context.Context, f *os.File) *input {
@@ -70,13 +72,16 @@ func (in *input) readByte() (byte, error) {
 // fill reads at least one byte.
 func (in *input) fill() error {
 	in.at, in.buf = 0, in.buf[:0]
-	room := in.one[:]
+	room := in.small[:1]
 	switch {
 	case in.greedy:
 		room = in.room(greedySlice)
+	case in.seekable && !in.begun:
+		room = in.small[:]
 	case in.seekable:
 		room = in.room(seekSlice)
 	}
+	in.begun = true
 	if !in.seekable && in.ready == 0 {
 		if err := awaitInputUntil(in.ctx, in.file, in.deadline); err != nil {
 			return err

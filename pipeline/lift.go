@@ -80,6 +80,7 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 	if id == 0 && sc.uses.readonly {
 		l.alone = aloneOnLine(sc.file.Stmts)
 	}
+	letsCalled(sc)
 	sc.file.Stmts = l.list(sc.file.Stmts, nil, false)
 	return sc
 }

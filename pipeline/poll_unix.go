@@ -49,7 +49,7 @@ func awaitInput(ctx context.Context, f *os.File) { poll(ctx, f, unix.POLLIN) }
 // usageNow returns what this process and its children have used until now.
 func usageNow() usage {
 	own, children := usedNow()
-	return usage{time.Now(), own.user + children.user, own.system + children.system}
+	return usage{at: time.Now(), user: own.user + children.user, system: own.system + children.system}
 }
 
 // usedNow returns what this process has used, and what its children that have ended.

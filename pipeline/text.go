@@ -71,7 +71,7 @@ func (p *plan) mayNeedMarks(text string) bool {
 	if p.main.uses.traces || p.descriptors && strings.ContainsAny(text, "<>&") {
 		return true
 	}
-	for _, s := range []string{"|", "while", "until", "time", "PIPESTATUS", "-f", "return", "local", "trap",
+	for _, s := range []string{"|", "while", "until", "time", "let", "PIPESTATUS", "-f", "return", "local", "trap",
 		"declare", "typeset", "export", "readonly", "unset", "()", "$-", "${-", "+=", "FUNCNAME", "BASH_", "function", "SECONDS", "nocasematch", "[[ -o"} {
 		if strings.Contains(text, s) {
 			return true

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
+	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/syntax"
 )
 
@@ -15,8 +17,8 @@ const (
 	timeBegins     = "begins"
 	timeEnds       = "ends"
 	timeEndsPlain  = "ends -p"
-	timeFormat     = "\nreal\t%s\nuser\t%s\nsys\t%s\n" // as bash prints them
-	timeFormatFlag = "real %s\nuser %s\nsys %s\n"      // with -p: POSIX
+	timeFormat     = "\nreal\t%3lR\nuser\t%3lU\nsys\t%3lS" // bash's own
+	timeFormatFlag = "real %2R\nuser %2U\nsys %2S"         // with -p: POSIX
 )
 
 // timed replaces every "time" in a tree: the interpreter's own writes to stdout,
@@ -59,6 +61,7 @@ type stopwatch struct {
 type usage struct {
 	at           time.Time
 	user, system time.Duration
+	elapsed      time.Duration // of a command that was measured
 }
 
 func (w *stopwatch) begin(id string) {
@@ -71,20 +74,86 @@ func (w *stopwatch) begin(id string) {
 	w.starts[id] = now
 }
 
-func (w *stopwatch) end(id, form string, out io.Writer) {
+// end returns what was used since begin.
+func (w *stopwatch) end(id string) usage {
 	now := usageNow()
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	start := w.starts[id]
-	w.mu.Unlock()
-	format, show := timeFormat, minutes
+	return usage{at: now.at, user: now.user - start.user, system: now.system - start.system}.since(start.at)
+}
+
+// since returns the usage with the time that it took in place of when it ended.
+func (u usage) since(start time.Time) usage {
+	u.elapsed = u.at.Sub(start)
+	return u
+}
+
+// tell prints what "time" has measured, in the form of TIMEFORMAT (bash's manual) where
+// that is set and form is not that of "time -p".
+func (u usage) tell(out io.Writer, env expand.Environ, form string) {
+	format := timeFormat
 	if form == timeEndsPlain {
-		format, show = timeFormatFlag, seconds
+		format = timeFormatFlag
+	} else if v := env.Get("TIMEFORMAT"); v.IsSet() {
+		if format = v.String(); format == "" {
+			return
+		}
 	}
-	fmt.Fprintf(out, format, show(now.at.Sub(start.at)), show(now.user-start.user), show(now.system-start.system))
+	var b strings.Builder
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' || i+1 == len(format) {
+			b.WriteByte(format[i])
+			continue
+		}
+		i++
+		precision, long := 3, false
+		if c := format[i]; '0' <= c && c <= '9' && i+1 < len(format) {
+			precision = min(int(c-'0'), 3)
+			i++
+		}
+		if format[i] == 'l' && i+1 < len(format) {
+			long = true
+			i++
+		}
+		switch c := format[i]; c {
+		case '%':
+			b.WriteByte('%')
+		case 'R':
+			b.WriteString(seconds(u.elapsed, precision, long))
+		case 'U':
+			b.WriteString(seconds(u.user, precision, long))
+		case 'S':
+			b.WriteString(seconds(u.system, precision, long))
+		case 'P':
+			percent := int64(0)
+			if u.elapsed > 0 {
+				percent = int64((u.user + u.system) * 10000 / u.elapsed)
+			}
+			fmt.Fprintf(&b, "%d.%02d", percent/100, percent%100)
+		default:
+			fmt.Fprintf(out, "rpipe: TIMEFORMAT: `%c': invalid format character\n", c)
+			return
+		}
+	}
+	b.WriteByte('\n')
+	_, _ = io.WriteString(out, b.String())
 }
 
-func minutes(d time.Duration) string {
-	return fmt.Sprintf("%dm%.3fs", int(d.Minutes()), (d % time.Minute).Seconds())
-}
+// minutes returns a time as "time" shows it.
+func minutes(d time.Duration) string { return seconds(d, 3, true) }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()) }
+// seconds returns a time with so many decimals, cut off; long is with minutes.
+func seconds(d time.Duration, precision int, long bool) string {
+	d = max(d, 0)
+	prefix, suffix := "", ""
+	if long {
+		prefix, suffix = strconv.Itoa(int(d/time.Minute))+"m", "s"
+		d %= time.Minute
+	}
+	text := strconv.Itoa(int(d / time.Second))
+	if precision > 0 {
+		text += fmt.Sprintf(".%03d", d%time.Second/time.Millisecond)[:1+precision]
+	}
+	return prefix + text + suffix
+}

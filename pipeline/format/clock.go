@@ -58,8 +58,15 @@ func (p *Printf) time(layout string) string {
 	if layout == "" {
 		layout = "%X"
 	}
-	return Time(t, layout)
+	text := Time(t, layout)
+	if len(text) >= longestTime {
+		return ""
+	}
+	return text
 }
+
+// longestTime is the length of a time for which printf has no room any more.
+const longestTime = 128
 
 // Time returns a time in the form of strftime(3), in the C locale.
 func Time(t time.Time, layout string) string {

@@ -106,6 +106,7 @@ func (p *Printf) pass(dst []byte, format string) (out []byte, more bool, status 
 				text, stop := p.expand(p.next())
 				dst = spec.pad(dst, text)
 				if stop {
+					p.failed = false // as bash has it
 					return dst, false, 0
 				}
 			default:
