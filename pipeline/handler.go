@@ -54,6 +54,10 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 				return exitWith(lost.status), nil
 			}
 		}
+	case "set":
+		if !isFunction(hc, args[0]) {
+			args = x.stateOf(sh, hc).options(args)
+		}
 	case "eval", "source", ".", "command", "builtin":
 		if !isFunction(hc, args[0]) {
 			return x.withText(args), nil
@@ -103,7 +107,7 @@ func (x *execution) withText(args []string) []string {
 	}
 	switch args[0] {
 	case "eval":
-		if mayNeedMarks(strings.Join(args[1:], " ")) {
+		if x.plan.errs || x.plan.debugs || mayNeedMarks(strings.Join(args[1:], " ")) {
 			return append([]string{markEval}, args[1:]...)
 		}
 	case "source", ".":
@@ -305,6 +309,9 @@ func (x *execution) withTraps(sh *shell, hc interp.HandlerContext, args []string
 				return append(args, strconv.Itoa(t.status))
 			}
 		}
+		// It is no failure of its own.
+		st.called, st.inside = false, true
+		st.ending = st.ending || args[0] == "exit" && len(st.running) == 0
 	case "exec":
 		st.execing = len(args) > 1
 		return nil

@@ -27,6 +27,7 @@ type lifter struct {
 	errexit  bool // "set -e" may be on
 	traps    bool // traps may be set
 	errs     bool // that for ERR too
+	debugs   bool // and that for DEBUG
 	leaving  bool // functions may set traps, or start commands in the background
 	function bool // what is being rewritten is in a function
 }
@@ -47,8 +48,9 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 		script: sc, copies: c.stmts, owned: make(map[*syntax.Stmt]*plannedPipeline),
 		written: make(map[*syntax.Stmt]*syntax.Stmt), started: make(map[*syntax.Stmt]bool),
 		defines: id != 0, errexit: p.errexit, leaving: p.leaving,
-		traps: p.traps || bytes.Contains(prog.Source, []byte("trap")),
-		errs:  p.errs || bytes.Contains(prog.Source, []byte(trapERR)),
+		traps:  p.traps || bytes.Contains(prog.Source, []byte("trap")),
+		errs:   p.errs || bytes.Contains(prog.Source, []byte(trapERR)),
+		debugs: p.debugs || bytes.Contains(prog.Source, []byte(trapDEBUG)),
 	}
 	sc.traps = l.traps
 	sv := newSurveyor(sc.file)
@@ -199,6 +201,7 @@ func (l *lifter) startsJobs(n syntax.Node) bool {
 func (l *lifter) list(stmts []*syntax.Stmt, before *syntax.Stmt, ignored bool) []*syntax.Stmt {
 	var rewritten []*syntax.Stmt
 	for _, s := range stmts {
+		rewritten = append(rewritten, l.debugTraps(s)...)
 		if readsStatuses(s) {
 			rewritten = append(rewritten, l.freshStatuses(s.Position, before))
 		}
@@ -319,7 +322,7 @@ func (l *lifter) declaration(s *syntax.Stmt, decl *syntax.DeclClause) bool {
 
 // element rewrites a statement that stands in no list, behind before.
 func (l *lifter) element(s, before *syntax.Stmt, ignored bool) *syntax.Stmt {
-	if readsStatuses(s) && !s.Negated {
+	if readsStatuses(s) && !s.Negated || l.debugTraps(s) != nil {
 		return &syntax.Stmt{Position: s.Position, Cmd: &syntax.Block{Lbrace: s.Position, Rbrace: s.Position, Stmts: l.list([]*syntax.Stmt{s}, before, ignored)}}
 	}
 	l.stmt(s, ignored)
@@ -334,7 +337,12 @@ func (l *lifter) command(cmd syntax.Command, ignored bool) {
 		cmd.Stmts = l.list(cmd.Stmts, nil, ignored)
 	case *syntax.BinaryCmd:
 		x := cmd.X
+		takesTime := l.traps && (cmd.Op == syntax.AndStmt || cmd.Op == syntax.OrStmt) && takesTime(cmd.X)
 		cmd.X = l.element(cmd.X, nil, true)
+		if takesTime {
+			pos := cmd.X.Position
+			cmd.X = &syntax.Stmt{Position: pos, Cmd: &syntax.Block{Lbrace: pos, Rbrace: pos, Stmts: []*syntax.Stmt{cmd.X, l.pendingTraps(pos)}}}
+		}
 		cmd.Y = l.element(cmd.Y, x, ignored)
 	case *syntax.IfClause:
 		l.conditional(cmd, nil, ignored)
@@ -345,6 +353,10 @@ func (l *lifter) command(cmd syntax.Command, ignored bool) {
 	case *syntax.ForClause:
 		l.words(cmd.Loop)
 		cmd.Do = l.iteration(cmd.Do, nil, ignored)
+		if _, words := cmd.Loop.(*syntax.WordIter); words && l.debugs && !l.function && len(cmd.Do) > 0 {
+			l.script.changed = true
+			cmd.Do = append([]*syntax.Stmt{quietly(mark(cmd.Do[0].Position, markTrap, trapDebugs))}, cmd.Do...)
+		}
 	case *syntax.CaseClause:
 		l.words(cmd.Word)
 		for _, item := range cmd.Items {

@@ -33,7 +33,7 @@ func (x *execution) runLocal(ctx context.Context, sh *shell, hc interp.HandlerCo
 		return x.cannotRun(hc, &lookupError{args[0], reason(err), statusRefused})
 	}
 	cmd := &exec.Cmd{
-		Path: path, Args: args, Dir: hc.Dir, Env: environment(hc.Env),
+		Path: path, Args: args, Dir: hc.Dir, Env: environment(hc.Env, x.plan.texts.secret),
 		Stdin: hc.Stdin, Stdout: out.stdout, Stderr: out.stderr,
 	}
 	var p *process

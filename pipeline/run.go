@@ -57,6 +57,7 @@ func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 		_ = x.io.close(ctx)
 		return &ExitError{Status: statusUsage, Err: err}
 	}
+	defer x.releaseSignals()
 	late := x.lateness(scriptCtx)
 	defer late.stop()
 	x.end = end

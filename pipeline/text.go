@@ -75,7 +75,7 @@ func mayNeedMarks(text string) bool {
 // cannot be prepared (bad syntax, for one) is left as it is, and the interpreter
 // reports it.
 func (p *plan) prepare(written string) *text {
-	if !mayNeedMarks(written) {
+	if !p.debugs && !mayNeedMarks(written) {
 		return &text{written: written, printed: written}
 	}
 	p.mu.Lock()
