@@ -24,6 +24,7 @@ type plannedJob struct {
 	plannedShell
 	text    string     // as "jobs" shows it
 	pos     syntax.Pos // of the name of a simple command; not valid for all others
+	simple  bool       // it is a simple command
 	input   bool       // its standard input is redirected
 	expands bool       // commands run in its words
 }
@@ -112,6 +113,7 @@ func (x *execution) startJob(ctx context.Context, sh *shell, hc interp.HandlerCo
 	}
 	own := x.subshell(sh, hc, false)
 	own.job, j.state = j, own.state
+	own.state.simple = plan.simple
 	stdin, stdout, stderr, closeAll := x.jobStreams(sh, hc, plan.input || st.monitoring())
 	stderr = own.holds(&x.ownership, stderr, plan.pos.IsValid())
 	if err := interp.StdIO(stdin, stdout, stderr)(own.runner); err != nil {

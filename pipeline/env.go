@@ -12,8 +12,9 @@ import (
 
 // environment returns the exported variables of env, as execve takes them,
 // sorted. A name that an outer scope exports stays exported with its innermost
-// value, and PWD and OLDPWD always are, as in bash.
-func environment(env expand.Environ) []string {
+// value, and PWD and OLDPWD always are, as in bash. Those whose names begin with
+// hidden are ours.
+func environment(env expand.Environ, hidden string) []string {
 	values := make(map[string]string)
 	var withdrawn []string
 	for name, v := range env.Each {
@@ -25,6 +26,9 @@ func environment(env expand.Environ) []string {
 		}
 		if !v.IsSet() && v.Local {
 			continue // the one that it hides is exported still
+		}
+		if strings.HasPrefix(name, hidden) {
+			continue
 		}
 		_, exported := values[name]
 		exported = exported || v.Exported || name == "PWD" || name == "OLDPWD"
@@ -68,14 +72,14 @@ func environmentOfShell(env []string) []string {
 // travelling returns what is offered of env to a remote program: the variables
 // assigned in front of it, which it must take, and the exported ones that say in
 // which language and time zone the caller lives, which it may.
-func travelling(env expand.Environ, assigned []string) []remote.Env {
+func travelling(env expand.Environ, hidden string, assigned []string) []remote.Env {
 	var list []remote.Env
 	for _, name := range assigned {
 		if v := env.Get(name); v.IsSet() && v.Kind == expand.String {
 			list = append(list, remote.Env{Name: name, Value: v.Str, Required: true})
 		}
 	}
-	for _, kv := range environment(env) {
+	for _, kv := range environment(env, hidden) {
 		name, value, _ := strings.Cut(kv, "=")
 		if isLocale(name) && !slices.Contains(assigned, name) {
 			list = append(list, remote.Env{Name: name, Value: value})

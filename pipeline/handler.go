@@ -383,6 +383,9 @@ func (x *execution) withTraps(sh *shell, hc interp.HandlerContext, args []string
 				return append(args, strconv.Itoa(t.status))
 			}
 		}
+		// It is no failure of its own.
+		st.called, st.inside = false, true
+		st.ending = st.ending || args[0] == "exit" && len(st.running) == 0
 	case "exec":
 		st.execing = len(args) > 1
 		return nil

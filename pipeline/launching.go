@@ -11,12 +11,15 @@ import (
 
 // launch makes a command one that begins with what its shell hands on, if that is more
 // than this process has.
-func (x *execution) launch(hc interp.HandlerContext, cmd *exec.Cmd) error {
+func (x *execution) launch(sh *shell, hc interp.HandlerContext, cmd *exec.Cmd) error {
 	a := attributesOf(hc)
 	spec := launcher.Spec{Limits: a.limits.list()}
 	if a.mask != nil && *a.mask != processMask() {
 		mask := uint32(*a.mask)
 		spec.Mask = &mask
+	}
+	for _, sig := range x.ignored(x.stateOf(sh, hc)) {
+		spec.Ignored = append(spec.Ignored, int(sig))
 	}
 	if spec.IsZero() {
 		return nil

@@ -32,6 +32,7 @@ type lifter struct {
 	errexit  bool // "set -e" may be on
 	traps    bool // traps may be set
 	errs     bool // that for ERR too
+	debugs   bool // and that for DEBUG
 	leaving  bool // functions may set traps, or start commands in the background
 	ignoring bool // "set -e" does not act on what is being rewritten
 	function bool // what is being rewritten is in a function
@@ -56,8 +57,9 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 		defines: id != 0 || sc.uses.exports, errexit: p.errexit, leaving: p.leaving,
 		uses: sc.uses, main: sc.uses, functions: make(map[string]bool),
 		commands: make(map[*syntax.Stmt]*syntax.Stmt), started: make(map[*syntax.Stmt]bool),
-		traps: p.traps || bytes.Contains(prog.Source, []byte("trap")),
-		errs:  p.errs || bytes.Contains(prog.Source, []byte(trapERR)),
+		traps:  p.traps || bytes.Contains(prog.Source, []byte("trap")),
+		errs:   p.errs || bytes.Contains(prog.Source, []byte(trapERR)),
+		debugs: p.debugs || bytes.Contains(prog.Source, []byte(trapDEBUG)),
 	}
 	if id != 0 {
 		l.main = p.main.uses
@@ -222,6 +224,7 @@ func (l *lifter) startsJobs(n syntax.Node) bool {
 func (l *lifter) list(stmts []*syntax.Stmt, before *syntax.Stmt, ignored bool) []*syntax.Stmt {
 	var rewritten []*syntax.Stmt
 	for _, s := range stmts {
+		rewritten = append(rewritten, l.debugTraps(s)...)
 		if readsStatuses(s) {
 			rewritten = append(rewritten, l.freshStatuses(s.Position, before))
 		}
@@ -360,7 +363,7 @@ func (l *lifter) stmt(s *syntax.Stmt, ignored bool) {
 
 // element rewrites a statement that stands in no list, behind before.
 func (l *lifter) element(s, before *syntax.Stmt, ignored bool) *syntax.Stmt {
-	if readsStatuses(s) && !s.Negated {
+	if readsStatuses(s) && !s.Negated || l.debugTraps(s) != nil {
 		return &syntax.Stmt{Position: s.Position, Cmd: &syntax.Block{Lbrace: s.Position, Rbrace: s.Position, Stmts: l.list([]*syntax.Stmt{s}, before, ignored)}}
 	}
 	l.stmt(s, ignored)
@@ -375,7 +378,12 @@ func (l *lifter) command(cmd syntax.Command, ignored bool) {
 		cmd.Stmts = l.list(cmd.Stmts, nil, ignored)
 	case *syntax.BinaryCmd:
 		x := cmd.X
+		takesTime := l.traps && (cmd.Op == syntax.AndStmt || cmd.Op == syntax.OrStmt) && takesTime(cmd.X)
 		cmd.X = l.element(cmd.X, nil, true)
+		if takesTime {
+			pos := cmd.X.Position
+			cmd.X = &syntax.Stmt{Position: pos, Cmd: &syntax.Block{Lbrace: pos, Rbrace: pos, Stmts: []*syntax.Stmt{cmd.X, l.pendingTraps(pos)}}}
+		}
 		cmd.Y = l.element(cmd.Y, x, ignored)
 	case *syntax.IfClause:
 		l.conditional(cmd, nil, ignored)
@@ -386,6 +394,10 @@ func (l *lifter) command(cmd syntax.Command, ignored bool) {
 	case *syntax.ForClause:
 		l.words(cmd.Loop)
 		cmd.Do = l.iteration(cmd.Do, nil, ignored)
+		if _, words := cmd.Loop.(*syntax.WordIter); words && l.debugs && !l.function && len(cmd.Do) > 0 {
+			l.script.changed = true
+			cmd.Do = append([]*syntax.Stmt{quietly(mark(cmd.Do[0].Position, markTrap, trapDebugs))}, cmd.Do...)
+		}
 	case *syntax.CaseClause:
 		l.words(cmd.Word)
 		for _, item := range cmd.Items {

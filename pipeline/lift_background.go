@@ -16,6 +16,7 @@ func (l *lifter) job(s *syntax.Stmt, ignored bool) {
 	planned.ignored, planned.function = ignored, l.function
 	planned.input = redirectsInput(inner)
 	if call, ok := s.Cmd.(*syntax.CallExpr); ok && len(call.Args) > 0 && l.owned[s] == nil {
+		planned.simple = true
 		if name := call.Args[0].Lit(); !interp.IsBuiltin(name) || name == "exec" || name == "command" {
 			planned.pos = call.Args[0].Pos()
 			planned.expands = holds([]*syntax.Stmt{inner}, isSubstitution)

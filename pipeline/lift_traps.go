@@ -25,6 +25,50 @@ func (l *lifter) iteration(stmts []*syntax.Stmt, before *syntax.Stmt, ignored bo
 	return stmts
 }
 
+// debugTraps returns the statements that run the DEBUG trap before a statement: for each
+// simple command of a pipeline. In functions it does not act.
+func (l *lifter) debugTraps(s *syntax.Stmt) []*syntax.Stmt {
+	if !l.debugs || l.function {
+		return nil
+	}
+	times := 0
+	if p := l.owned[s]; p != nil {
+		for _, ps := range p.stages {
+			if isSimpleCommand(ps.Stmt.Cmd) {
+				times++
+			}
+		}
+	} else if isSimpleCommand(s.Cmd) {
+		times = 1
+	}
+	var marks []*syntax.Stmt
+	for range times {
+		l.script.changed = true
+		marks = append(marks, quietly(mark(s.Position, markTrap, trapDebugs)))
+	}
+	return marks
+}
+
+// isSimpleCommand reports whether the DEBUG trap runs before a command by itself.
+func isSimpleCommand(cmd syntax.Command) bool {
+	switch cmd := cmd.(type) {
+	case *syntax.CallExpr:
+		return !callsMark(cmd)
+	case *syntax.DeclClause, *syntax.TestClause, *syntax.ArithmCmd, *syntax.LetClause, *syntax.CaseClause:
+		return true
+	}
+	return false
+}
+
+// callsMark reports whether a command is one of our own.
+func callsMark(call *syntax.CallExpr) bool {
+	if len(call.Args) == 0 || len(call.Args[0].Parts) != 1 {
+		return false
+	}
+	name, ok := call.Args[0].Parts[0].(*syntax.SglQuoted)
+	return ok && isMark(name.Value)
+}
+
 // takesTime reports whether signals are likely to come while a statement runs: it runs
 // a program, or sends them itself. What the lists in it do is theirs.
 func takesTime(s *syntax.Stmt) bool {
@@ -35,6 +79,9 @@ func takesTime(s *syntax.Stmt) bool {
 	case *syntax.CallExpr:
 		if len(cmd.Args) == 0 {
 			break
+		}
+		if callsMark(cmd) {
+			return false
 		}
 		switch name := cmd.Args[0].Lit(); name {
 		case "kill", "wait", "read", "fg", "command", "builtin", "eval", "source", ".":

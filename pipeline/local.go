@@ -39,13 +39,13 @@ func (x *execution) runProgram(ctx context.Context, sh *shell, hc interp.Handler
 		return x.cannotRun(hc, &lookupError{args[0], reason(err), statusRefused})
 	}
 	cmd := &exec.Cmd{
-		Path: path, Args: in.argv(), Dir: hc.Dir, Env: environment(hc.Env),
+		Path: path, Args: in.argv(), Dir: hc.Dir, Env: environment(hc.Env, x.plan.texts.secret),
 		Stdin: out.stdin, Stdout: out.stdout, Stderr: out.stderr, ExtraFiles: out.above,
 	}
 	if in.bare {
 		cmd.Env = []string{}
 	}
-	if err := x.launch(hc, cmd); err != nil {
+	if err := x.launch(sh, hc, cmd); err != nil {
 		out.started()
 		_ = out.wait(ctx)
 		return x.cannotRun(hc, err)

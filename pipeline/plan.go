@@ -23,6 +23,7 @@ type plan struct {
 	unknown  bool            // it may run texts that are known only then
 	traps    bool            // traps may be set
 	errs     bool            // that for ERR too
+	debugs   bool            // and that for DEBUG
 	leaving  bool            // functions may set traps, or start commands in the background
 	signals  bool            // programs may send signals to this process
 	statuses bool            // PIPESTATUS may be read
@@ -212,7 +213,7 @@ func (p *plan) background(file *syntax.File) {
 // conditions finds out what traps and signals there may be.
 func (p *plan) conditions(prog *parser.Program) {
 	in := func(word string) bool { return bytes.Contains(prog.Source, []byte(word)) }
-	p.traps, p.errs = in("trap"), in(trapERR)
+	p.traps, p.errs, p.debugs = in("trap"), in(trapERR), in("trap") && in(trapDEBUG)
 	p.signals = p.traps || in("kill") || in("PPID")
 	syntax.Walk(prog.File, func(n syntax.Node) bool {
 		switch n := n.(type) {

@@ -275,7 +275,7 @@ func (r *remoteRun) prepare(args []string) error {
 		Host: address.Host, Port: address.Port,
 		Program: remote.Program{
 			Name: address.Program, Args: args[1:],
-			Env: travelling(r.hc.Env, assigned),
+			Env: travelling(r.hc.Env, r.x.plan.texts.secret, assigned),
 		},
 	}
 	return nil

@@ -60,7 +60,7 @@ func (x *execution) replacement(hc interp.HandlerContext, in *invocation) *Repla
 		spec: launcher.Spec{Limits: a.limits.list()},
 	}
 	if !in.bare {
-		r.env = environment(hc.Env)
+		r.env = environment(hc.Env, x.plan.texts.secret)
 	}
 	if a.mask != nil {
 		mask := uint32(*a.mask)

@@ -61,6 +61,7 @@ func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 		return &ExitError{Status: statusUsage, Err: err}
 	}
 	defer sh.closeDescriptors()
+	defer x.releaseSignals()
 	late := x.lateness(scriptCtx)
 	defer late.stop()
 	x.end = end

@@ -38,6 +38,8 @@ type shellState struct {
 	armed   bool  // a function has set the ERR trap: it acts in functions
 	called  bool  // a command was called since the latest failure that the ERR trap was for
 	inside  bool  // that was in a function
+	simple  bool  // it runs one simple command only, whose failure its parent sees
+	ending  bool  // it ends because a command has failed, or by "exit"
 	exiting error // the end that an ERR trap has given the shell; nil: none
 	exits   bool  // exiting is one
 	execing bool  // "exec" is about to replace the shell

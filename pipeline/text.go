@@ -68,7 +68,7 @@ func (p *plan) unmaskedPath(path string) string {
 
 // mayNeedMarks is false for texts that surely are left as they are.
 func (p *plan) mayNeedMarks(text string) bool {
-	if p.main.uses.traces || p.descriptors && strings.ContainsAny(text, "<>&") {
+	if p.main.uses.traces || p.errs || p.debugs || p.descriptors && strings.ContainsAny(text, "<>&") {
 		return true
 	}
 	for _, s := range []string{"|", "while", "until", "time", "let", "PIPESTATUS", "-f", "return", "local", "trap",

@@ -17,6 +17,7 @@ const (
 	trapCalled  = "called"  // and then the command that follows, which was about to be called
 	trapFailed  = "failed"  // the ERR trap
 	trapExits   = "exits"   // the EXIT trap
+	trapDebugs  = "debugs"  // the DEBUG trap
 )
 
 // deliver takes a signal for a shell. It returns false if the shell does not trap it.
@@ -94,8 +95,35 @@ func (x *execution) runTrap(ctx context.Context, hc interp.HandlerContext, st *s
 	defer x.plan.release(t)
 	st.running = append(st.running, runningTrap{name, status})
 	defer func() { st.running = st.running[:len(st.running)-1] }()
+	defer x.keepStatuses(ctx, hc, runner)()
 	err := hc.Builtin(ctx, []string{"eval", t.printed})
-	return leaves(runner), err
+	if leaves(runner) {
+		return true, err
+	}
+	return false, nil
+}
+
+// keepStatuses returns the function that makes PIPESTATUS what it is now.
+func (x *execution) keepStatuses(ctx context.Context, hc interp.HandlerContext, runner *interp.Runner) func() {
+	if !x.plan.statuses {
+		return func() {}
+	}
+	stale, list := x.statuses.isStale(runner), hc.Env.Get("PIPESTATUS").List
+	statuses := make([]int, len(list))
+	for i, word := range list {
+		statuses[i] = index(word)
+	}
+	return func() {
+		if leaves(runner) || len(statuses) == 0 {
+			return
+		}
+		(*shell)(nil).setStatuses(ctx, hc, statuses...)
+		if stale {
+			x.statuses.called(runner)
+		} else {
+			x.statuses.written(runner)
+		}
+	}
 }
 
 // runPending runs the traps of the signals that have come, and returns as runTrap.
@@ -129,6 +157,14 @@ func (x *execution) markTrap(ctx context.Context, sh *shell, hc interp.HandlerCo
 		return hc.Builtin(ctx, []string{"eval", quoteAll(words[1:])})
 	case trapFailed:
 		x.failed(ctx, hc, st)
+	case trapDebugs:
+		command, _ := st.trapped(trapDEBUG)
+		if command != "" && !st.runs(trapDEBUG) && !inFunction(runnerOf(hc)) {
+			if ends, err := x.runTrap(ctx, hc, st, trapDEBUG, command, hc.LastExitStatus); ends {
+				return err
+			}
+			return x.keepStatus(sh, hc)
+		}
 	case trapExits:
 		command, _ := st.trapped(trapEXIT)
 		st.mu.Lock()
@@ -137,6 +173,7 @@ func (x *execution) markTrap(ctx context.Context, sh *shell, hc interp.HandlerCo
 		if ends, err := x.runTrap(ctx, hc, st, trapEXIT, command, hc.LastExitStatus); ends {
 			return err
 		}
+		st.called, st.inside = false, false // the status has been seen
 	}
 	return failure(hc.LastExitStatus)
 }
@@ -180,7 +217,7 @@ func (x *execution) failed(ctx context.Context, hc interp.HandlerContext, st *sh
 	command, _ := st.trapped(trapERR)
 	runner := runnerOf(hc)
 	function := inFunction(runner)
-	if command == "" || st.runs(trapERR) || !st.called && (function || !st.inside) {
+	if command == "" || st.ending || st.simple && !function || st.runs(trapERR) || !st.called && (function || !st.inside) {
 		return
 	}
 	st.called, st.inside = false, function
@@ -191,8 +228,10 @@ func (x *execution) failed(ctx context.Context, hc interp.HandlerContext, st *sh
 	ends, _ := x.runTrap(ctx, hc, st, trapERR, command, hc.LastExitStatus)
 	inCallback(runner, true)
 	st.called, st.inside = false, function
-	if ends && runner.Exited() {
-		st.exiting, st.exits = failure(exitCode(runner)), true
+	ends, code := ends && runner.Exited(), exitCode(runner)
+	st.ending = ends || option(ctx, hc, "errexit")
+	if ends {
+		st.exiting, st.exits = failure(code), true
 		_ = hc.Builtin(internal(context.WithoutCancel(ctx)), []string{"set", "-e"})
 	}
 }
@@ -268,10 +307,10 @@ func (x *execution) runShell(ctx context.Context, sh *shell, file *syntax.File) 
 		last = append(last, keep(mark(pos, markTrap, trapPending)))
 	}
 	if st.atExit() {
-		last = append(last, keep(mark(pos, markTrap, trapExits)))
+		last = append(last, mark(pos, markTrap, trapExits))
 	}
 	ended := runGuarded(ctx, sh, &syntax.File{Name: file.Name, Stmts: last})
-	if sh.runner.Exited() && cause == nil {
+	if sh.runner.Exited() && cause == nil && exitCode(sh.runner) != status {
 		return ended
 	}
 	return err
