@@ -110,6 +110,8 @@ func TestALossReachesReadersThroughDescriptors(t *testing.T) {
 		"a program behind exec":             "exec 5< <(" + part + "); cat <&5 | " + end,
 		"a program between descriptors":     "{ sh -c 'cat <&3 >&4' 3< <(" + part + ") | cat; } 4>&1 | " + end,
 		"the input of a subshell":           "( while read x; do :; done; touch end ) 3< <(" + part + ") <&3",
+		"a FIFO that a program has":         "mkfifo p; " + end + " <p & " + part + " | cat >p 3>/dev/null; wait",
+		"a FIFO behind a program":           "mkfifo p; " + end + " <p & cat >p 3>/dev/null < <(" + part + "); wait",
 		"in eval":                           "eval 'exec 3> >(" + strings.ReplaceAll(end, "'", `"`) + ")'; " + part + " >&3; exec 3>&-; wait",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -99,7 +99,19 @@ func (sp *spread) output(s *stageRun, stream any) {
 	if !ok || f == nil || f == sp.x.io.stdout {
 		return
 	}
-	id := sp.x.pipeOf(f)
+	sp.pipe(s, f, sp.x.pipeOf(f))
+}
+
+// written says that a victim has written a part to whatever it writes to.
+func (sp *spread) written(v *victim) {
+	sp.output(v.stage, v.stdout)
+	for _, id := range v.out {
+		sp.pipe(v.stage, nil, id)
+	}
+}
+
+// pipe is output for a pipe, or for a file that is none, then its id is zero.
+func (sp *spread) pipe(s *stageRun, f *os.File, id pipeID) {
 	for e := s; e != nil; e = e.parent {
 		if e.out != nil && (e.out == f || id != (pipeID{}) && id == e.outID) {
 			sp.stage(e)
@@ -113,12 +125,7 @@ func (sp *spread) output(s *stageRun, stream any) {
 	h.cut[id] = sp.lost
 	for v := range h.all {
 		if slices.Contains(v.in, id) {
-			sp.output(v.stage, v.stdout)
-			for _, stream := range v.above {
-				if !isReader(stream) {
-					sp.output(v.stage, stream)
-				}
-			}
+			sp.written(v)
 		}
 	}
 }
@@ -153,7 +160,13 @@ func (sp *spread) stage(s *stageRun) {
 	if !last.plan.redirected {
 		sp.result(s.parent, s.pipeline.stdout, s.plan.place)
 	}
-	for _, o := range sp.x.hunter.outputs { // where it really goes
+	// Where it really goes.
+	for v := range sp.x.hunter.all {
+		if len(v.out) > 0 && (v.stage == last || v.stage.isInside(last)) {
+			sp.written(v)
+		}
+	}
+	for _, o := range sp.x.hunter.outputs {
 		if o.stage == last || o.stage.isInside(last) {
 			sp.output(o.stage, o.fifo)
 		}

@@ -46,7 +46,7 @@ type victim struct {
 	stage  *stageRun // nil outside of any stage
 	in     []pipeID  // the pipes that it reads: its input, and the FIFOs among its words
 	stdout any       // its output
-	above  []any     // what it has above 2
+	out    []pipeID  // the pipes that it may write to besides, or whose files here may be closed
 	lethal
 }
 
@@ -223,10 +223,16 @@ func (x *execution) victimOf(sh *shell, hc interp.HandlerContext, words []string
 		v.in = append(v.in, id)
 	}
 	if t := descriptorsOf(hc); t != nil && words != nil {
+		if id := x.pipeOf(hc.Stdout); id != (pipeID{}) {
+			v.out = append(v.out, id)
+		}
 		for _, n := range t.above {
-			v.above = append(v.above, n.stream)
-			if id := x.pipeOf(n.stream); id != (pipeID{}) && isReader(n.stream) {
+			switch id := x.pipeOf(n.stream); {
+			case id == (pipeID{}):
+			case isReader(n.stream):
 				v.in = append(v.in, id)
+			default:
+				v.out = append(v.out, id)
 			}
 		}
 	}
