@@ -39,15 +39,6 @@ type operand struct {
 	array    *syntax.ArrayExpr // instead of value
 }
 
-// isDeclaration reports whether a command is one of those that declare variables.
-func isDeclaration(name string) bool {
-	switch name {
-	case "declare", "typeset", "local", "export", "readonly":
-		return true
-	}
-	return false
-}
-
 // declareWords runs a declaration whose words are expanded already, as they are behind
 // "command" or where the name of the command comes out of an expansion.
 func declareWords(ctx context.Context, c *builtinCall) error {
@@ -393,7 +384,7 @@ func (d *declaring) variable(o operand) error {
 			}
 			d.env = variablesOf(d.runner)
 		}
-		hidden := text1(changed)
+		hidden := stringValue(changed)
 		hidden.Local = local
 		_ = env.Set(hiddenAttributes+name, hidden)
 	} else if local && changed != "" {
@@ -408,7 +399,7 @@ func (d *declaring) variable(o operand) error {
 		_ = env.Set(hiddenAttributes+name, expand.Variable{Set: true, Local: local, Kind: expand.String})
 	}
 	if prev.Exported != v.Exported && (prev.Exported || env.Get(hiddenUnexported+name).Set) {
-		withdrawn := text1("1")
+		withdrawn := stringValue("1")
 		withdrawn.Set = !v.Exported
 		_ = env.Set(hiddenUnexported+name, withdrawn)
 	}

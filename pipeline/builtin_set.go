@@ -79,7 +79,7 @@ func (x *execution) shellOptionsOf(hc interp.HandlerContext) string {
 
 // setUnwritable gives a value to a variable that only the shell may change.
 func setUnwritable(env expand.WriteEnviron, name, value string) {
-	v := text1(value)
+	v := stringValue(value)
 	v.Kind = expand.KeepValue
 	_ = env.Set(name, v)
 	v.Kind = expand.String
@@ -92,7 +92,7 @@ func setUnwritable(env expand.WriteEnviron, name, value string) {
 func (x *execution) noteShellOptions(hc interp.HandlerContext, list string) {
 	env := variablesOf(runnerOf(hc))
 	setUnwritable(env, "SHELLOPTS", list)
-	flags := text1(flagsOf(list, x.opts.Command))
+	flags := stringValue(flagsOf(list, x.opts.Command))
 	_ = env.Set(hiddenFlags, flags)
 	_ = env.Set(x.plan.texts.secret+hiddenFlags[1:], flags)
 }
@@ -279,7 +279,7 @@ func optionLine(name string, on, command bool, form string) string {
 
 // keepOptions is "local -": the options of set are at the end of the function what they
 // are now.
-func (d *declaring) keepOptions() { _ = d.env.Set(hiddenKept, text1(d.x.shellOptionsOf(d.hc))) }
+func (d *declaring) keepOptions() { _ = d.env.Set(hiddenKept, stringValue(d.x.shellOptionsOf(d.hc))) }
 
 // restoreOptions makes the options of set what they were at "local -", if there was one.
 func (x *execution) restoreOptions(ctx context.Context, hc interp.HandlerContext) {

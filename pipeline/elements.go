@@ -185,13 +185,15 @@ func cloneMap(m map[string]string) map[string]string {
 
 // unquotedSubscript returns the key that the subscript of an associative array is.
 func unquotedSubscript(index string) string {
-	p := syntax.NewParser()
 	key := ""
-	err := p.Words(strings.NewReader(index), func(w *syntax.Word) bool {
+	for w, err := range syntax.NewParser().WordsSeq(strings.NewReader(index)) {
+		if err != nil {
+			return index
+		}
 		key, _ = expand.Literal(&expand.Config{Env: expand.ListEnviron()}, w)
-		return false
-	})
-	if err != nil || key == "" {
+		break
+	}
+	if key == "" {
 		return index
 	}
 	return key

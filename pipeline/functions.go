@@ -49,7 +49,7 @@ func (x *execution) define(hc interp.HandlerContext, f *syntax.FuncDecl) error {
 // export puts a function into the environment of the programs that a shell runs.
 func (x *execution) export(r *interp.Runner, name string) {
 	body, source := x.plan.body(r.Funcs[name])
-	v := text1(exportedFunction(body, source))
+	v := stringValue(exportedFunction(body, source))
 	v.Exported = true
 	_ = variablesOf(r).Set(functionPrefix+name+functionSuffix, v)
 }
@@ -73,7 +73,7 @@ func (x *execution) importFunctions(r *interp.Runner) {
 			r.Funcs = make(map[string]*syntax.Stmt)
 		}
 		r.Funcs[name] = body
-		_ = variablesOf(r).Set(hiddenFunction+name, text1("x"))
+		_ = variablesOf(r).Set(hiddenFunction+name, stringValue("x"))
 	}
 }
 
@@ -193,7 +193,7 @@ func (d *declaring) declareFunctions(ctx context.Context) error {
 		for _, c := range taken {
 			letters = strings.ReplaceAll(letters, string(c), "")
 		}
-		_ = d.env.Set(hiddenFunction+name, text1(letters))
+		_ = d.env.Set(hiddenFunction+name, stringValue(letters))
 		if strings.Contains(letters, "x") {
 			d.x.export(d.runner, name)
 		} else if strings.Contains(taken, "x") {

@@ -93,14 +93,14 @@ func (x *execution) note(hc interp.HandlerContext, args []string) {
 	r := runnerOf(hc)
 	env := variablesOf(r)
 	if uses.lastWord && r.Funcs[args[0]] == nil {
-		_ = env.Set("_", text1(args[len(args)-1]))
+		_ = env.Set("_", stringValue(args[len(args)-1]))
 	}
 	if uses.stack && r.Funcs[args[0]] != nil {
-		_ = env.Set(hiddenCalled, text1(strconv.Itoa(int(hc.Pos.Line()))))
+		_ = env.Set(hiddenCalled, stringValue(strconv.Itoa(int(hc.Pos.Line()))))
 	}
 	if uses.commands && !handlesTrap(r) {
 		if s := x.plan.stage(hc.Pos); s != nil {
-			_ = env.Set("BASH_COMMAND", text1(x.plan.command(s, hc.Pos)))
+			_ = env.Set("BASH_COMMAND", stringValue(x.plan.command(s, hc.Pos)))
 		}
 	}
 }
@@ -238,7 +238,7 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		}
 	case markCommand:
 		if !handlesTrap(runnerOf(hc)) {
-			_ = variablesOf(runnerOf(hc)).Set("BASH_COMMAND", text1(args[1]))
+			_ = variablesOf(runnerOf(hc)).Set("BASH_COMMAND", stringValue(args[1]))
 		}
 	case markBuiltin:
 		return x.runBuiltin(ctx, sh, hc, args[1:])

@@ -70,7 +70,7 @@ func (x *execution) pushFile(hc interp.HandlerContext, file string) (pop func())
 		before = append(before, env.Get(name))
 	}
 	x.push(env, "source", file, strconv.Itoa(int(hc.Pos.Line())), local)
-	_ = env.Set(hiddenSource, text1(file))
+	_ = env.Set(hiddenSource, stringValue(file))
 	return func() {
 		for i, name := range names {
 			v := before[i]

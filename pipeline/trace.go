@@ -125,7 +125,7 @@ func (x *execution) traceMark(hc interp.HandlerContext, args []string) {
 		x.trace(hc, func(quoting) string { return strings.Join(args[1:], " ") })
 	case traceDeeper:
 		level, _ := strconv.Atoi(hc.Env.Get(hiddenTrace).Str)
-		_ = variablesOf(runnerOf(hc)).Set(hiddenTrace, text1(strconv.Itoa(level+1)))
+		_ = variablesOf(runnerOf(hc)).Set(hiddenTrace, stringValue(strconv.Itoa(level+1)))
 	case traceStderr:
 		if x.tracer.on.Load() {
 			x.tracer.expect(runnerOf(hc), veiled(hc))

@@ -77,16 +77,16 @@ func (x *execution) descend(r *interp.Runner) {
 	x.adopt(r)
 	env := variablesOf(r)
 	level, _ := strconv.Atoi(env.Get(hiddenLevel).Str)
-	_ = env.Set(hiddenLevel, text1(strconv.Itoa(level+1)))
-	_ = env.Set(hiddenPID, text1(strconv.FormatInt(firstSubshell+x.subshells.Add(1), 10)))
+	_ = env.Set(hiddenLevel, stringValue(strconv.Itoa(level+1)))
+	_ = env.Set(hiddenPID, stringValue(strconv.FormatInt(firstSubshell+x.subshells.Add(1), 10)))
 }
 
 // firstSubshell is before the numbers that BASHPID has in subshells, which are no
 // processes here; no process can have one of them.
 const firstSubshell = 1 << 30
 
-// text1 returns a variable with a value.
-func text1(value string) expand.Variable {
+// stringValue returns a variable with a string as its value.
+func stringValue(value string) expand.Variable {
 	return expand.Variable{Set: true, Kind: expand.String, Str: value}
 }
 
@@ -119,7 +119,7 @@ func (v *variables) Get(name string) expand.Variable {
 		if v.WriteEnviron.Get(hiddenGone + name).Set {
 			return v.WriteEnviron.Get(name)
 		}
-		return text1(v.computed(name))
+		return stringValue(v.computed(name))
 	}
 	got := v.WriteEnviron.Get(name)
 	if got.Declared() || !isInitial(name) || v.WriteEnviron.Get(hiddenGone+name).Set {
@@ -185,15 +185,15 @@ func (v *variables) Set(name string, to expand.Variable) error {
 		case to.Kind == expand.KeepValue:
 			return nil
 		case !to.Set:
-			return v.WriteEnviron.Set(hiddenGone+name, text1("1"))
+			return v.WriteEnviron.Set(hiddenGone+name, stringValue("1"))
 		case name == "SECONDS":
 			seconds, _ := strconv.ParseInt(strings.TrimSpace(to.Str), 10, 64)
-			return v.WriteEnviron.Set(hiddenSeconds, text1(strconv.FormatInt(time.Now().UnixNano()-seconds*int64(time.Second), 10)))
+			return v.WriteEnviron.Set(hiddenSeconds, stringValue(strconv.FormatInt(time.Now().UnixNano()-seconds*int64(time.Second), 10)))
 		}
 		return nil
 	}
 	if !to.Set && to.Kind == expand.Unknown && isInitial(name) {
-		_ = v.WriteEnviron.Set(hiddenGone+name, text1("1"))
+		_ = v.WriteEnviron.Set(hiddenGone+name, stringValue("1"))
 	}
 	if to.Kind != expand.KeepValue && isSet(to) {
 		v.transform(name, &to)
@@ -319,24 +319,24 @@ func (x *execution) initial(name string) expand.Variable {
 		if err != nil {
 			path, _ = os.Executable()
 		}
-		return text1(path)
+		return stringValue(path)
 	case "BASH_VERSION":
-		return text1(bashMajor + "." + bashMinor + "." + bashPatch + "(" + bashBuild + ")-" + bashStatus)
+		return stringValue(bashMajor + "." + bashMinor + "." + bashPatch + "(" + bashBuild + ")-" + bashStatus)
 	case "BASH_VERSINFO":
 		return expand.Variable{
 			Set: true, ReadOnly: true, Kind: expand.Indexed,
 			List: []string{bashMajor, bashMinor, bashPatch, bashBuild, bashStatus, machineType()},
 		}
 	case "BASHOPTS":
-		v := text1(defaultBashOptions)
+		v := stringValue(defaultBashOptions)
 		v.ReadOnly = true
 		return v
 	case "SHELLOPTS":
-		v := text1(x.shellOptions)
+		v := stringValue(x.shellOptions)
 		v.ReadOnly = true
 		return v
 	case hiddenFlags:
-		return text1(flagsOf(x.shellOptions, x.opts.Command))
+		return stringValue(flagsOf(x.shellOptions, x.opts.Command))
 	case "BASH_SOURCE":
 		if x.opts.Command {
 			return expand.Variable{}
@@ -348,7 +348,7 @@ func (x *execution) initial(name string) expand.Variable {
 		}
 		return expand.Variable{Set: true, Kind: expand.Indexed, List: []string{"0"}}
 	case "COMP_WORDBREAKS":
-		return text1(" \t\n\"'><=;|&(:")
+		return stringValue(" \t\n\"'><=;|&(:")
 	case "GROUPS":
 		v := expand.Variable{Set: true, Kind: expand.Indexed, List: []string{}}
 		groups, _ := os.Getgroups()
@@ -362,19 +362,19 @@ func (x *execution) initial(name string) expand.Variable {
 		return v
 	case "HOSTNAME":
 		host, _ := os.Hostname()
-		return text1(host)
+		return stringValue(host)
 	case "HOSTTYPE":
-		return text1(hostType())
+		return stringValue(hostType())
 	case "MACHTYPE":
-		return text1(machineType())
+		return stringValue(machineType())
 	case "OSTYPE":
-		return text1(systemType())
+		return stringValue(systemType())
 	case "OPTERR":
-		return text1("1")
+		return stringValue("1")
 	case "PS4":
-		return text1("+ ")
+		return stringValue("+ ")
 	case "_":
-		return text1(x.opts.Name)
+		return stringValue(x.opts.Name)
 	}
 	return expand.Variable{}
 }
