@@ -22,7 +22,6 @@ type plan struct {
 	statuses bool            // PIPESTATUS may be read
 	aliases  bool            // there may be aliases
 	disables bool            // builtins may be disabled
-	hashes   bool            // the paths of programs may be given
 
 	mu    sync.RWMutex
 	texts texts
@@ -78,7 +77,7 @@ type plannedShell struct {
 // newPlan prepares prog, whose tree is not changed.
 func newPlan(prog *parser.Program, name string) *plan {
 	p := &plan{texts: newTexts(), statuses: bytes.Contains(prog.Source, []byte("PIPESTATUS"))}
-	for word, may := range map[string]*bool{"alias": &p.aliases, "enable": &p.disables, "hash": &p.hashes} {
+	for word, may := range map[string]*bool{"alias": &p.aliases, "enable": &p.disables} {
 		*may = bytes.Contains(prog.Source, []byte(word))
 	}
 	p.background(prog.File)
@@ -147,7 +146,7 @@ func (p *plan) background(file *syntax.File) {
 		return true
 	})
 	p.jobs, p.statuses, p.errexit = p.jobs || unknown, p.statuses || unknown, p.errexit || unknown
-	p.aliases, p.disables, p.hashes = p.aliases || unknown, p.disables || unknown, p.hashes || unknown
+	p.aliases, p.disables = p.aliases || unknown, p.disables || unknown
 	opened := make(map[*syntax.ProcSubst]bool)
 	open := func(words ...*syntax.Word) {
 		for _, w := range words {
