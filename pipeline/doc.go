@@ -24,6 +24,16 @@
 //
 // What prints functions and traps prints what the user has written.
 //
+// # Builtins
+//
+// Where the interpreter's builtins are not bash's, they are ours: builtinOf names them.
+// The call handler makes their call a mark, or runs at once those that only write or
+// test. What they put out waits until it can be written, and what they read until it can
+// be read, no longer than the context lives; errors of both are told. Of an input that
+// cannot be sought no byte is taken that is not needed. What a shell must know for them
+// is in variables with hidden names, which subshells inherit. How words are put into form
+// and lines are divided is in package format.
+//
 // # Stages, and who closes what
 //
 // Each stage of a pipeline is an interp.Runner.Subshell in a goroutine of

@@ -14,7 +14,7 @@ import (
 var errTimeout = errors.New("timed out")
 
 // errBadDescriptor is that of a descriptor that is not open.
-var errBadDescriptor = errors.New("Bad file descriptor") //nolint:staticcheck // strerror's words
+var errBadDescriptor = errors.New("bad file descriptor")
 
 // inputOf returns a descriptor of the shell that can be read. It stays the shell's.
 func inputOf(hc interp.HandlerContext, fd int) (*os.File, error) {

@@ -29,7 +29,6 @@ type plan struct {
 	statuses bool            // PIPESTATUS may be read
 	aliases  bool            // there may be aliases
 	disables bool            // builtins may be disabled
-	hashes   bool            // the paths of programs may be given
 
 	descriptors bool // redirections are done here
 	persists    bool // and an "exec" may open something in a function, or in a text
@@ -98,7 +97,7 @@ type plannedShell struct {
 // newPlan prepares prog, whose tree is not changed.
 func newPlan(prog *parser.Program, name string) *plan {
 	p := &plan{texts: newTexts(), statuses: bytes.Contains(prog.Source, []byte("PIPESTATUS"))}
-	for word, may := range map[string]*bool{"alias": &p.aliases, "enable": &p.disables, "hash": &p.hashes} {
+	for word, may := range map[string]*bool{"alias": &p.aliases, "enable": &p.disables} {
 		*may = bytes.Contains(prog.Source, []byte(word))
 	}
 	p.background(prog.File)
@@ -180,7 +179,7 @@ func (p *plan) background(file *syntax.File) {
 	})
 	p.unknown = unknown
 	p.jobs, p.statuses, p.errexit = p.jobs || unknown, p.statuses || unknown, p.errexit || unknown
-	p.aliases, p.disables, p.hashes = p.aliases || unknown, p.disables || unknown, p.hashes || unknown
+	p.aliases, p.disables = p.aliases || unknown, p.disables || unknown
 	opened := make(map[*syntax.ProcSubst]bool)
 	open := func(words ...*syntax.Word) {
 		for _, w := range words {

@@ -42,10 +42,6 @@ func readerGone(ctx context.Context, f *os.File) bool {
 	return poll(ctx, f, unix.POLLOUT)&unix.POLLERR != 0
 }
 
-// awaitInput waits until a file can be read, or is at its end, or the context is
-// done.
-func awaitInput(ctx context.Context, f *os.File) { poll(ctx, f, unix.POLLIN) }
-
 // usageNow returns what this process and its children have used until now.
 func usageNow() usage {
 	own, children := usedNow()
@@ -137,8 +133,8 @@ func isReader(stream any) bool {
 	return err == nil && reads
 }
 
-// awaitInputUntil is awaitInput, but no longer than to a deadline; zero is none. The
-// error is errTimeout, or that of the context.
+// awaitInputUntil waits until a file can be read, or is at its end, but no longer than to
+// a deadline; zero is none. The error is errTimeout, or that of the context.
 func awaitInputUntil(ctx context.Context, f *os.File, deadline time.Time) error {
 	conn, err := f.SyscallConn()
 	if err != nil {

@@ -12,9 +12,6 @@ func readerGone(context.Context, *os.File) bool { return false }
 // noReader returns false.
 func noReader(*os.File) bool { return false }
 
-// awaitInput does not wait: a read of a builtin cannot be ended.
-func awaitInput(context.Context, *os.File) {}
-
 // unblock does nothing: there are no FIFOs in the file system.
 func unblock(string) {}
 
