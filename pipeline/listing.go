@@ -24,12 +24,12 @@ func (c *builtinCall) visible() map[string]expand.Variable {
 	found := make(map[string]expand.Variable)
 	for name, v := range env.Each {
 		if name, is := strings.CutPrefix(name, hiddenAttributes); is {
-			if _, known := found[name]; !known && v.Set && isVisible(name) {
+			if _, known := found[name]; !known && v.Set && c.x.plan.isVisible(name) {
 				found[name] = expand.Variable{} // declared, and nothing else
 			}
 			continue
 		}
-		if !isVisible(name) {
+		if !c.x.plan.isVisible(name) {
 			continue
 		}
 		if v.Declared() {
@@ -55,8 +55,8 @@ func (c *builtinCall) visible() map[string]expand.Variable {
 }
 
 // isVisible reports whether a script may have written a name.
-func isVisible(name string) bool {
-	return name != "" && name[0] != 0 && !strings.HasPrefix(name, "_rpipe_") && !strings.Contains(name, "%%")
+func (p *plan) isVisible(name string) bool {
+	return name != "" && name[0] != 0 && !strings.HasPrefix(name, p.texts.secret) && !strings.HasPrefix(name, "_rpipe_") && !strings.Contains(name, "%%")
 }
 
 // quoting quotes words for a locale.

@@ -13,7 +13,7 @@ import (
 func TestHiddenNamesAreNeverSeen(t *testing.T) {
 	script := `declare -i n=1; n+=2; set -uf; readonly r=1
 f() { local -i q=2; local -; set +f; x=$FUNCNAME; export -n HOME; while :; do break; done; declare -p; set; env; declare -p | cat; eval 'declare -p; n+=1; set'; }
-f; (set; declare -x); echo "$(set)"; declare -F; unset SECONDS BASH; set; for v in "${!R@}" "${!_@}"; do echo "$v=1"; done`
+f; (set; declare -x); echo "$(set)"; declare -F; unset SECONDS BASH; set; for v in "${!_@}"; do echo "$v=1"; done`
 	got, stderr, _ := runHere(t, script)
 	if got.status != 0 || stderr != "" {
 		t.Fatalf("%d %s", got.status, stderr)
