@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"reflect"
+	"unsafe"
 
 	"mvdan.cc/sh/v3/interp"
 )
@@ -10,12 +11,13 @@ import (
 // the background, and calls handlers in them without saying which: a pipeline there
 // would be run in a copy of the wrong shell, while that one goes on. What is needed
 // is in fields that it keeps to itself, which are found here by their names and
-// types, and only read.
+// types, and only read but for one, setName.
 var (
 	runnerField = field[interp.HandlerContext, *interp.Runner]("runner")
 	noErrExit   = field[interp.Runner, bool]("noErrExit")
 	inFuncField = field[interp.Runner, bool]("inFunc")
 	inSource    = field[interp.Runner, bool]("inSource")
+	nameField   = field[interp.Runner, string]("filename")
 )
 
 // field returns the index of a struct's field. It panics where there is none of that
@@ -49,4 +51,10 @@ func situationOf(r *interp.Runner) situation {
 		ignored: v.Field(noErrExit).Bool(),
 		returns: v.Field(inFuncField).Bool() || v.Field(inSource).Bool(),
 	}
+}
+
+// setName gives r its $0, which it has else only while it runs a file: a script that
+// is read command by command is no such.
+func setName(r *interp.Runner, name string) {
+	*(*string)(unsafe.Pointer(reflect.ValueOf(r).Elem().Field(nameField).UnsafeAddr())) = name
 }

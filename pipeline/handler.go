@@ -164,6 +164,8 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		}
 		defer x.commands.leave()
 		return x.runHeld(ctx, sh, hc, args[0], x.plan.script(index(args[1])), index(args[2]))
+	case markRefuse:
+		return x.refuse(veiled(hc), x.plan.script(index(args[1])).refusals[index(args[2])])
 	case markFunction:
 		define(hc, x.plan.script(index(args[1])).functions[index(args[2])])
 		return nil
@@ -174,6 +176,9 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 	case markEval:
 		t := x.plan.prepare(strings.Join(args[1:], " "))
 		defer x.plan.release(t)
+		if t.refused != nil {
+			return x.refuse(veiled(hc), t.refused)
+		}
 		return hc.Builtin(ctx, []string{"eval", t.printed})
 	case markSource:
 		return x.source(ctx, sh, hc, args[1:])
@@ -185,6 +190,8 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		} else {
 			x.times.end(args[2], args[1], veiled(hc))
 		}
+	case markName:
+		setName(runnerOf(hc), x.opts.Name)
 	case markPlain:
 		_ = hc.Builtin(internal(ctx), []string{"set", "+e"})
 	case markStatuses:

@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"bytes"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"mvdan.cc/sh/v3/interp"
@@ -18,7 +20,10 @@ type lifter struct {
 	copies map[*syntax.Stmt]*syntax.Stmt
 	owned  map[*syntax.Stmt]*plannedPipeline // pipelines of two or more stages, by their statement's copy
 
+	contents contents // what the statements hold
+
 	defines  bool // definitions of functions become marks as well
+	statuses bool // PIPESTATUS may stand in the text
 	errexit  bool // "set -e" may be on
 	function bool // what is being rewritten is in a function
 }
@@ -27,37 +32,58 @@ type lifter struct {
 // positions. A script other than the program's own numbers no pipelines, and is so
 // rewritten that it can be printed.
 func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) *script {
-	c := cloner{shift: shift}
+	c := cloner{shift: shift, lines: uint(prog.Above)}
 	sc := &script{
-		id: id, end: shift + uint(len(prog.Source)) + 1, file: c.file(prog.File),
+		id: id, end: shift + uint(len(prog.Source)) + 1, file: c.file(prog.File, 2*len(prog.Pipelines)),
 		bodies: make(map[*syntax.Stmt]*syntax.Stmt),
-		stages: make(map[syntax.Pos]*plannedStage),
+		stages: make(map[syntax.Pos]*plannedStage, len(prog.Pipelines)),
 		alone:  make(map[syntax.Pos]bool),
 	}
 	sc.file.Name = name
 	l := &lifter{
 		script: sc, copies: c.stmts, owned: make(map[*syntax.Stmt]*plannedPipeline),
 		defines: id != 0, errexit: p.errexit,
+		statuses: bytes.Contains(prog.Source, []byte("PIPESTATUS")),
 	}
-	sv := newSurveyor(sc.file)
-	sv.open = id != 0
+	survey := sync.OnceValue(func() *surveyor {
+		sv := newSurveyor(prog.File)
+		sv.open = id != 0
+		return sv
+	})
+	all := l.survey(prog.File)
 	for i, pl := range prog.Pipelines {
 		number := i + 1
 		if id != 0 {
 			number = 0
 		}
-		l.prepare(number, pl, sv)
+		l.prepare(number, pl, survey)
 	}
-	l.survey(prog.File)
-	timed(sc)
-	looped(sc)
+	for s, e := range prog.Refused {
+		sc.refusals, sc.changed = append(sc.refusals, e), true
+		m := indexed(l.copies[s].Position, markRefuse, sc, len(sc.refusals)-1)
+		l.copies[s].Cmd, l.copies[s].Redirs = m.Cmd, m.Redirs
+	}
+	if all&hasTime != 0 {
+		timed(sc)
+	}
+	if all&hasLoop != 0 {
+		looped(sc, id == 0 && !l.statuses && all&hasTrace == 0 && !p.trace)
+	}
 	sc.file.Stmts = l.list(sc.file.Stmts, nil, false)
 	return sc
 }
 
-// survey finds in the text, which is not changed, what has to be known of all of it.
-func (l *lifter) survey(file *syntax.File) {
+// survey finds in the text, which is not changed, what has to be known of all of it,
+// and returns what it holds.
+func (l *lifter) survey(file *syntax.File) content {
+	l.contents = make(contents, len(l.copies))
+	var path contentsPath
 	syntax.Walk(file, func(n syntax.Node) bool {
+		if n == nil {
+			path.leave(l)
+			return true
+		}
+		path.enter(n)
 		switch n := n.(type) {
 		case *syntax.Stmt:
 			l.script.lasting = l.script.lasting || n.Background || n.Disown || n.Coprocess
@@ -75,6 +101,7 @@ func (l *lifter) survey(file *syntax.File) {
 		}
 		return true
 	})
+	return path.all
 }
 
 // mayOutlive notes the statement of a command in the background: if it is one local
@@ -86,23 +113,23 @@ func (l *lifter) mayOutlive(s *syntax.Stmt) {
 }
 
 // prepare registers the stages of a pipeline.
-func (l *lifter) prepare(number int, pl *parser.Pipeline, sv *surveyor) {
-	owned := &plannedPipeline{source: pl, number: number, negated: pl.Stmt.Negated}
+func (l *lifter) prepare(number int, pl *parser.Pipeline, survey func() *surveyor) {
+	var owned *plannedPipeline
+	if len(pl.Stages) > 1 {
+		owned = &plannedPipeline{source: pl, number: number, negated: pl.Stmt.Negated}
+		l.owned[l.copies[pl.Stmt]] = owned
+	}
 	for _, s := range pl.Stages {
-		ps := &plannedStage{Stage: s, pipeline: number, last: s.Number == len(pl.Stages)}
+		ps := &plannedStage{Stage: s, pipeline: number, last: s.Number == len(pl.Stages), survey: survey}
 		if number == 0 {
 			unnumbered := *s
 			unnumbered.Number = 0
 			ps.Stage = &unnumbered
 		}
 		stmt := l.copies[s.Stmt]
-		ps.place = sv.place(stmt)
 		ps.redirected = slices.ContainsFunc(stmt.Redirs, takesStdout)
-		ps.substitutes = holds([]*syntax.Stmt{stmt}, func(n syntax.Node) bool {
-			_, is := n.(*syntax.ProcSubst)
-			return is
-		})
-		ps.returns = holds([]*syntax.Stmt{stmt}, isForFunctions)
+		ps.substitutes = l.holds([]*syntax.Stmt{stmt}, hasProcSubst, isProcSubst)
+		ps.returns = l.holds([]*syntax.Stmt{stmt}, hasForFunctions, isForFunctions)
 		if s.Call != nil && len(s.Call.Args) > 0 {
 			call := stmt.Cmd.(*syntax.CallExpr)
 			quoteAddress(call.Args[0], s)
@@ -112,10 +139,9 @@ func (l *lifter) prepare(number int, pl *parser.Pipeline, sv *surveyor) {
 			}
 			l.script.stages[ps.pos] = ps
 		}
-		owned.stages = append(owned.stages, ps)
-	}
-	if len(owned.stages) > 1 {
-		l.owned[l.copies[pl.Stmt]] = owned
+		if owned != nil {
+			owned.stages = append(owned.stages, ps)
+		}
 	}
 }
 
@@ -128,6 +154,11 @@ func takesStdout(r *syntax.Redirect) bool {
 		return r.N == nil || r.N.Value == "1"
 	}
 	return false
+}
+
+// holds reports whether there is such a node, of this kind of content, in statements.
+func (l *lifter) holds(stmts []*syntax.Stmt, kind content, is func(syntax.Node) bool) bool {
+	return slices.ContainsFunc(stmts, func(s *syntax.Stmt) bool { return l.may(s, kind) }) && holds(stmts, is)
 }
 
 // holds reports whether there is such a node in statements.
@@ -171,7 +202,7 @@ func needsShell(n syntax.Node) bool {
 func (l *lifter) list(stmts []*syntax.Stmt, before *syntax.Stmt, ignored bool) []*syntax.Stmt {
 	var rewritten []*syntax.Stmt
 	for _, s := range stmts {
-		if readsStatuses(s) {
+		if l.statuses && readsStatuses(s) {
 			rewritten = append(rewritten, l.freshStatuses(s.Position, before))
 		}
 		l.stmt(s, ignored)
@@ -184,7 +215,7 @@ func (l *lifter) list(stmts []*syntax.Stmt, before *syntax.Stmt, ignored bool) [
 // shell rewrites the list of $( ), <( ) or >( ). Where a shell of the interpreter is
 // not enough, a mark makes one of ours inside of it.
 func (l *lifter) shell(stmts []*syntax.Stmt) []*syntax.Stmt {
-	if !holds(stmts, needsShell) {
+	if !l.holds(stmts, hasForShell, needsShell) {
 		return l.list(stmts, nil, false)
 	}
 	pos := stmts[0].Position
@@ -197,7 +228,7 @@ func (l *lifter) ownShell(s *syntax.Stmt, ignored bool) *syntax.Stmt {
 	if sub, ok := s.Cmd.(*syntax.Subshell); ok {
 		stmts = sub.Stmts
 	}
-	planned := &plannedShell{ignored: ignored, function: l.function, returns: holds(stmts, isForFunctions)}
+	planned := &plannedShell{ignored: ignored, function: l.function, returns: l.holds(stmts, hasForFunctions, isForFunctions)}
 	planned.file = &syntax.File{Name: l.script.file.Name, Stmts: l.list(stmts, nil, ignored)}
 	l.script.changed = true
 	l.script.shells = append(l.script.shells, planned)
@@ -218,14 +249,14 @@ func (l *lifter) stmt(s *syntax.Stmt, ignored bool) {
 		l.lift(s, p)
 		return
 	}
-	if s.Background && s.Cmd != nil && holds([]*syntax.Stmt{{Position: s.Position, Cmd: s.Cmd}}, needsShell) {
+	if s.Background && s.Cmd != nil && l.may(s, hasForShell) && holds([]*syntax.Stmt{{Position: s.Position, Cmd: s.Cmd}}, needsShell) {
 		l.ownShell(s, ignored)
 		return
 	}
 	switch cmd := s.Cmd.(type) {
 	case *syntax.Subshell:
 		// Whether a function is part of a condition is known when it runs.
-		if l.function && l.errexit || holds(cmd.Stmts, needsShell) {
+		if l.function && l.errexit || l.holds(cmd.Stmts, hasForShell, needsShell) {
 			l.ownShell(s, ignored)
 			return
 		}
@@ -239,7 +270,9 @@ func (l *lifter) stmt(s *syntax.Stmt, ignored bool) {
 			return
 		}
 	}
-	l.command(s.Cmd, ignored)
+	if _, simple := s.Cmd.(*syntax.CallExpr); !simple || l.may(s, hasSubst) {
+		l.command(s.Cmd, ignored)
+	}
 	if s.Negated && (isCompound(s.Cmd) || l.errexit && mayBeFunction(s.Cmd)) {
 		s.Cmd = &syntax.Block{Lbrace: s.Position, Rbrace: s.Position, Stmts: condition([]*syntax.Stmt{{Position: s.Position, Cmd: s.Cmd}})}
 	}
@@ -279,7 +312,7 @@ func (l *lifter) declaration(s *syntax.Stmt, decl *syntax.DeclClause) bool {
 
 // element rewrites a statement that stands in no list, behind before.
 func (l *lifter) element(s, before *syntax.Stmt, ignored bool) *syntax.Stmt {
-	if readsStatuses(s) && !s.Negated {
+	if l.statuses && readsStatuses(s) && !s.Negated {
 		return &syntax.Stmt{Position: s.Position, Cmd: &syntax.Block{Lbrace: s.Position, Rbrace: s.Position, Stmts: l.list([]*syntax.Stmt{s}, before, ignored)}}
 	}
 	l.stmt(s, ignored)

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"bytes"
+	"slices"
 	"sort"
 	"sync"
 
@@ -20,6 +21,7 @@ type plan struct {
 	linger   bool            // and to wait for those of a stage cannot take for ever
 	errexit  bool            // "set -e" may be on
 	statuses bool            // PIPESTATUS may be read
+	trace    bool            // the script begins with "set -x"
 
 	mu    sync.RWMutex
 	texts texts
@@ -34,6 +36,7 @@ type script struct {
 	pipelines []*plannedPipeline // of two or more stages
 	shells    []*plannedShell
 	functions []*syntax.FuncDecl            // that marks define
+	refusals  []*parser.Error               // of statements that cannot be run
 	bodies    map[*syntax.Stmt]*syntax.Stmt // of functions, with what the user has written
 	stages    map[syntax.Pos]*plannedStage  // every stage with a name, by the name's position in the copy
 	alone     map[syntax.Pos]bool           // simple commands in the background, by the position of their name
@@ -51,13 +54,13 @@ type plannedPipeline struct {
 
 // A plannedStage is a stage of any pipeline.
 type plannedStage struct {
-	*parser.Stage              // its Number is 0 in a text that the program runs
-	pipeline      int          // number in the program, from 1; 0 in a text that the program runs
-	file          *syntax.File // the statement, in pipelines of two or more stages; else nil
-	pos           syntax.Pos   // of the name in the copy; not valid if the stage has none
-	assigned      []string     // variables assigned in front of the name
-	last          bool         // no stage follows
-	place         place        // of its statement
+	*parser.Stage                  // its Number is 0 in a text that the program runs
+	pipeline      int              // number in the program, from 1; 0 in a text that the program runs
+	file          *syntax.File     // the statement, in pipelines of two or more stages; else nil
+	pos           syntax.Pos       // of the name in the copy; not valid if the stage has none
+	assigned      []string         // variables assigned in front of the name
+	last          bool             // no stage follows
+	survey        func() *surveyor // of its text; nil for none
 
 	redirected  bool // it has a redirection of standard output
 	substitutes bool // <( ) or >( ) stands in it, whose commands inherit its streams
@@ -72,10 +75,12 @@ type plannedShell struct {
 	returns  bool // it may hold what is for functions only
 }
 
-// newPlan prepares prog, whose tree is not changed.
-func newPlan(prog *parser.Program, name string) *plan {
+// newPlan prepares prog, whose tree is not changed, to run with options of "set".
+func newPlan(prog *parser.Program, name string, set ...string) *plan {
 	p := &plan{texts: newTexts(), statuses: bytes.Contains(prog.Source, []byte("PIPESTATUS"))}
 	p.background(prog.File)
+	p.errexit = p.errexit || slices.Contains(set, "-e") || slices.Contains(set, "errexit")
+	p.trace = slices.Contains(set, "-x") || slices.Contains(set, "xtrace")
 	p.main = p.newScript(0, prog, name, positionShift)
 	for i, pl := range prog.Pipelines {
 		for _, s := range pl.Stages {
@@ -85,6 +90,15 @@ func newPlan(prog *parser.Program, name string) *plan {
 		}
 	}
 	return p
+}
+
+// place returns that of the stage's statement. The text is surveyed when this is first
+// asked for: only a failure asks.
+func (s *plannedStage) place() place {
+	if s.survey == nil {
+		return place{}
+	}
+	return s.survey().place(s.Stmt)
 }
 
 // early reports whether the stage belongs to the first phase of a start: it may
@@ -152,6 +166,9 @@ func (p *plan) background(file *syntax.File) {
 		}
 	}
 	p.linger = p.jobs && !unknown
+	if !p.linger {
+		return
+	}
 	syntax.Walk(file, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.Redirect:
@@ -168,6 +185,11 @@ func (p *plan) background(file *syntax.File) {
 		}
 		return true
 	})
+}
+
+// expectText prepares the plan for texts that are not in the program.
+func (p *plan) expectText() {
+	p.jobs, p.statuses, p.errexit, p.linger = true, true, true, false
 }
 
 // runsText reports whether a command runs text that is not in the script.
@@ -214,7 +236,7 @@ func (p *plan) stage(pos syntax.Pos) *plannedStage {
 // where nobody looks.
 func (p *plan) place(pos syntax.Pos) place {
 	if s := p.stage(pos); s != nil {
-		return s.place
+		return s.place()
 	}
 	return place{}
 }

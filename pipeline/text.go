@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"crypto/rand"
+	"errors"
 	"slices"
 	"strings"
 
@@ -31,6 +32,7 @@ type texts struct {
 type text struct {
 	written, printed string
 	script           *script // nil if it was not rewritten
+	refused          error   // not nil: nothing of it is run, as it cannot be run as bash would
 	users            int
 }
 
@@ -64,7 +66,7 @@ func (p *plan) unmasked(word string) string {
 
 // mayNeedMarks is false for texts that surely are left as they are.
 func mayNeedMarks(text string) bool {
-	for _, s := range []string{"|", "while", "until", "time", "PIPESTATUS", "-f", "return", "local", "trap"} {
+	for _, s := range []string{"|", "while", "until", "time", "PIPESTATUS", "-f", "return", "local", "trap", "/dev/", "alias", "((", "!", "=("} {
 		if strings.Contains(text, s) {
 			return true
 		}
@@ -116,6 +118,9 @@ func (p *plan) rewrite(t *text) {
 	}
 	prog, err := parser.Parse("", []byte(t.written))
 	if err != nil {
+		if _, unsupported := errors.AsType[*parser.UnsupportedError](err); unsupported {
+			t.refused = err
+		}
 		return
 	}
 	sc := p.newScript(p.texts.latest+1, prog, p.main.file.Name, shift)

@@ -15,7 +15,7 @@ import (
 func (p *plan) trap(written string) string {
 	t := p.prepare(written)
 	quoted, err := syntax.Quote(written, syntax.LangBash)
-	if t.script == nil || err != nil {
+	if t.script == nil && t.refused == nil || err != nil {
 		p.release(t)
 		return written
 	}

@@ -30,8 +30,6 @@ func (t timeoutCause) ExitStatus() int        { return 124 }
 type signals struct {
 	incoming chan os.Signal
 	broken   chan os.Signal
-	cancel   context.CancelCauseFunc
-	watch    sync.WaitGroup
 
 	settling sync.Mutex // one settle at a time
 
@@ -39,19 +37,19 @@ type signals struct {
 	settled chan struct{} // closed when the next marker has come
 }
 
-// untilSignal returns a context that signals end, until stop is called.
+// untilSignal returns a context that signals end. It is for as long as the process
+// lives: a signal that comes when all is over must not take the place of the status.
 func untilSignal(ctx context.Context) (context.Context, *signals) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	s := &signals{
 		incoming: make(chan os.Signal, 8),
 		broken:   make(chan os.Signal, 1),
-		cancel:   cancel,
 		settled:  make(chan struct{}),
 	}
 	signal.Notify(s.broken, syscall.SIGPIPE)
 	ending := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
 	signal.Notify(s.incoming, append(ending, markers...)...)
-	s.watch.Go(func() {
+	go func() {
 		for sig := range s.incoming {
 			if isMarker(sig) {
 				s.mu.Lock()
@@ -62,17 +60,8 @@ func untilSignal(ctx context.Context) (context.Context, *signals) {
 			}
 			cancel(signalCause(sig.(syscall.Signal))) // the first one counts
 		}
-	})
+	}()
 	return ctx, s
-}
-
-// stop undoes it all.
-func (s *signals) stop() {
-	signal.Stop(s.incoming)
-	signal.Stop(s.broken)
-	close(s.incoming)
-	s.watch.Wait()
-	s.cancel(nil)
 }
 
 // settlePatience bounds settle.
