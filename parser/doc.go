@@ -48,6 +48,14 @@
 //
 // [Pipeline.Redirs] gives what remains to be applied to the fused call.
 //
+// # What is refused
+//
+// Constructs of bash that cannot be run as bash runs them are errors like those of
+// syntax, with a way round: [Unsupported] lists them. A script may hold one that
+// it does not run, in a branch for another shell: where the text does not say that it
+// surely is reached, its statement is in [Program.Refused], and is refused, with status
+// 2, when it is reached.
+//
 // # Errors and limits
 //
 // The error of [Parse] is an [ErrorList]. The first error of syntax is the only

@@ -14,7 +14,7 @@ type Error struct {
 	Line, Column int    // from 1; the column in bytes, at most one past the line
 	Message      string // without control characters
 	SourceLine   string // the whole line as it is in the script, without its newline
-	Err          error  // the cause if it has a type: an *AddressError; else nil
+	Err          error  // the cause if it has a type: an *AddressError or *UnsupportedError; else nil
 }
 
 // Error returns "name:line:column: message", the line of the source, and below

@@ -21,8 +21,12 @@ const (
 // the Program is nil and the error an [ErrorList].
 //
 // Parse keeps src, which must not change as long as the Program is in use.
-func Parse(name string, src []byte) (*Program, error) {
-	text := newSource(name, src)
+func Parse(name string, src []byte) (*Program, error) { return ParseBelow(name, src, 0) }
+
+// ParseBelow is Parse for a part of a script that stands below so many lines of it:
+// errors, Position and the stages count them. The positions in the tree do not.
+func ParseBelow(name string, src []byte, lines int) (*Program, error) {
+	text := newSource(name, src, lines)
 	if len(src) > maxSource {
 		return nil, ErrorList{text.errorAt(0, fmt.Sprintf("the script is too long: %d bytes, of at most %d", len(src), maxSource), nil)}
 	}
@@ -31,7 +35,11 @@ func Parse(name string, src []byte) (*Program, error) {
 		return nil, ErrorList{failed}
 	}
 	p := &planner{source: text}
-	p.plan(file)
+	if p.plan(file); p.tooDeep != nil {
+		return nil, ErrorList{p.tooDeep}
+	}
+	unsupported, guarded := refuse(text, file)
+	p.errors = append(p.errors, unsupported...)
 	if len(p.errors) > 0 {
 		slices.SortStableFunc(p.errors, func(a, b *Error) int {
 			if a.Line != b.Line {
@@ -41,7 +49,7 @@ func Parse(name string, src []byte) (*Program, error) {
 		})
 		return nil, p.errors
 	}
-	return &Program{Name: name, Source: src, File: file, Pipelines: p.pipelines, source: text}, nil
+	return &Program{Name: name, Source: src, Above: lines, Refused: guarded, File: file, Pipelines: p.pipelines, source: text}, nil
 }
 
 // parseFile lets the syntax package parse src, which is the text as bytes.
@@ -61,9 +69,12 @@ func parseFile(text *source, src []byte) (file *syntax.File, failed *Error) {
 	return file, finish(text, file, disguised)
 }
 
-// finish refuses a tree that is too deep to be walked by whoever works with it,
-// and takes off the disguise of bytes everywhere in it.
+// finish takes off the disguise of bytes everywhere in a tree. It refuses one that is
+// too deep, as planner does for those without a disguise.
 func finish(text *source, file *syntax.File, d *disguise) (failed *Error) {
+	if d == nil {
+		return nil
+	}
 	depth := 0
 	syntax.Walk(file, func(node syntax.Node) bool {
 		switch node := node.(type) {
@@ -76,7 +87,7 @@ func finish(text *source, file *syntax.File, d *disguise) (failed *Error) {
 			d.restore(&node.Value)
 		}
 		if depth == maxDepth && failed == nil {
-			failed = text.errorAt(int(node.Pos().Offset()), fmt.Sprintf("this is nested too deeply, or a list of more than %d commands", maxDepth/2), nil)
+			failed = tooDeep(text, node)
 		}
 		if failed != nil {
 			return false
@@ -87,11 +98,21 @@ func finish(text *source, file *syntax.File, d *disguise) (failed *Error) {
 	return failed
 }
 
+// tooDeep refuses a tree that is too deep to be walked by whoever works with it, at the
+// node where that is seen.
+func tooDeep(text *source, node syntax.Node) *Error {
+	return text.errorAt(int(node.Pos().Offset()), fmt.Sprintf("this is nested too deeply, or a list of more than %d commands", maxDepth/2), nil)
+}
+
 // syntaxError gives an error of the syntax package the form of ours. The offset
 // is how much of the text was read.
 func syntaxError(text *source, err error, offset int) *Error {
 	if parse, ok := errors.AsType[syntax.ParseError](err); ok {
-		return text.errorAt(int(parse.Pos.Offset()), parse.Text, nil)
+		at := int(parse.Pos.Offset())
+		if u := syntaxOf(text, at); u != nil {
+			return text.errorAt(at, u.Error(), u)
+		}
+		return text.errorAt(at, parse.Text, nil)
 	}
 	if lang, ok := errors.AsType[syntax.LangError](err); ok {
 		pos := lang.Pos

@@ -13,6 +13,7 @@ type planner struct {
 	source    *source
 	pipelines []*Pipeline
 	errors    ErrorList
+	tooDeep   *Error // not nil: the rest was not visited
 
 	// The way from the root to the node that is visited: for each node whether
 	// what is in it runs in a shell of its own.
@@ -30,13 +31,22 @@ func (p *planner) plan(file *syntax.File) {
 			p.apart = p.apart[:len(p.apart)-1]
 			return true
 		}
+		if len(p.apart) == maxDepth && p.tooDeep == nil {
+			p.tooDeep = tooDeep(p.source, node)
+		}
+		if p.tooDeep != nil {
+			return false
+		}
 		outer := len(p.apart) > 0 && p.apart[len(p.apart)-1]
 		p.apart = append(p.apart, p.visit(node, outer))
 		return true
 	})
-	slices.SortStableFunc(p.pipelines, func(a, b *Pipeline) int {
-		return int(a.Stmt.Pos().Offset()) - int(b.Stmt.Pos().Offset())
-	})
+	byPlace := func(a, b *Pipeline) int {
+		return int(a.Stmt.Position.Offset()) - int(b.Stmt.Position.Offset())
+	}
+	if !slices.IsSortedFunc(p.pipelines, byPlace) { // here-documents stand behind what follows them in the tree
+		slices.SortStableFunc(p.pipelines, byPlace)
+	}
 }
 
 // visit lists the pipeline that node is and returns whether what is in node
@@ -55,10 +65,13 @@ func (p *planner) visit(node syntax.Node, outer bool) bool {
 		}
 		switch cmd := node.Cmd.(type) {
 		case *syntax.CallExpr:
-			p.add(node, []*Stage{{Stmt: node}}, outer)
+			one := &single{stage: Stage{Stmt: node}}
+			one.stages[0] = &one.stage
+			one.pipeline.Stages = one.stages[:]
+			p.add(&one.pipeline, node, outer)
 		case *syntax.BinaryCmd:
 			if isPipe(cmd) {
-				p.add(node, p.flatten(cmd), outer)
+				p.add(&Pipeline{Stages: p.flatten(cmd)}, node, outer)
 				return true
 			}
 		}
@@ -94,18 +107,21 @@ func (p *planner) flatten(cmd *syntax.BinaryCmd) []*Stage {
 	return stages
 }
 
-// add lists a pipeline of stages, of which Stmt and PipeAll are set.
-func (p *planner) add(stmt *syntax.Stmt, stages []*Stage, apart bool) {
-	for i, s := range stages {
+// A single is a pipeline of one stage, as most are, in one piece.
+type single struct {
+	pipeline Pipeline
+	stages   [1]*Stage
+	stage    Stage
+}
+
+// add lists the pipeline of a statement. Stmt and PipeAll of its stages are set.
+func (p *planner) add(pl *Pipeline, stmt *syntax.Stmt, apart bool) {
+	for i, s := range pl.Stages {
 		s.Number = i + 1
 		p.describe(s)
 	}
-	p.pipelines = append(p.pipelines, &Pipeline{
-		Stmt:   stmt,
-		Stages: stages,
-		Chains: chains(stages),
-		Main:   !apart,
-	})
+	pl.Stmt, pl.Chains, pl.Main = stmt, chains(pl.Stages), !apart
+	p.pipelines = append(p.pipelines, pl)
 }
 
 // describe fills in what a stage is.
@@ -124,8 +140,7 @@ func (p *planner) describe(s *Stage) {
 			p.checkRemote(s)
 		}
 	}
-	s.line, s.column = p.source.position(int(s.Pos.Offset()))
-	s.brief = p.briefly(s)
+	s.source = p.source
 }
 
 // checkRemote reads the address of a stage that is remote.
@@ -169,15 +184,16 @@ func (p *planner) checkFunction(f *syntax.FuncDecl) {
 // maxBrief is how long a stage may be in messages, in bytes.
 const maxBrief = 60
 
-// briefly returns a stage in one line.
-func (p *planner) briefly(s *Stage) string {
+// String returns the stage in one line, shortened, without redirections, fit
+// for messages.
+func (s *Stage) String() string {
 	var words []string
 	length := 0
 	word := func(from, to syntax.Pos) {
 		if length > maxBrief {
 			return
 		}
-		w := strings.Join(strings.Fields(brief(p.source.slice(from, to), maxBrief)), " ")
+		w := strings.Join(strings.Fields(brief(s.source.slice(from, to), maxBrief)), " ")
 		words = append(words, w)
 		length += len(w) + 1
 	}

@@ -11,10 +11,16 @@ type Program struct {
 	Name   string // as given to Parse; for messages
 	Source []byte // as given to Parse, not a copy
 
+	Above int // how many lines of the script stand above Source, of which File knows nothing
+
 	// File is the tree as parsed, not rewritten. Its positions are offsets in
 	// Source; Line and Col of a position are zero from line 262144 and column
 	// 16384 on, where Position still answers.
 	File *syntax.File
+
+	// Refused are the statements that cannot be run as bash would, with what is said
+	// when one is reached. What surely is reached is an error of Parse.
+	Refused map[*syntax.Stmt]*Error
 
 	// Pipelines are all pipelines of the script, ordered by position; one that
 	// stands inside another comes after it.
@@ -102,19 +108,20 @@ type Stage struct {
 	// place that messages about the stage point to. Stmt.Pos may be before it.
 	Pos syntax.Pos
 
-	line, column int
-	brief        string
+	source *source // of the script
 }
 
 // Line returns the line of Pos, from 1.
-func (s *Stage) Line() int { return s.line }
+func (s *Stage) Line() int {
+	line, _ := s.source.position(int(s.Pos.Offset()))
+	return line
+}
 
 // Column returns the column of Pos, in bytes, from 1.
-func (s *Stage) Column() int { return s.column }
-
-// String returns the stage in one line, shortened, without redirections, fit
-// for messages.
-func (s *Stage) String() string { return s.brief }
+func (s *Stage) Column() int {
+	_, column := s.source.position(int(s.Pos.Offset()))
+	return column
+}
 
 // Kind tells what is known of a stage before anything is expanded.
 type Kind int

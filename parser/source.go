@@ -13,10 +13,11 @@ type source struct {
 	name  string
 	text  string
 	lines []int // the offset of each line
+	above int   // how many lines stand above the text
 }
 
-func newSource(name string, src []byte) *source {
-	s := &source{name: name, text: string(src), lines: []int{0}}
+func newSource(name string, src []byte, above int) *source {
+	s := &source{name: name, text: string(src), lines: []int{0}, above: above}
 	for i := 0; ; {
 		n := strings.IndexByte(s.text[i:], '\n')
 		if n < 0 {
@@ -32,11 +33,12 @@ func newSource(name string, src []byte) *source {
 func (s *source) position(offset int) (line, column int) {
 	offset = min(offset, len(s.text))
 	line = sort.SearchInts(s.lines, offset+1)
-	return line, offset - s.lines[line-1] + 1
+	return line + s.above, offset - s.lines[line-1] + 1
 }
 
 // line returns a line without its newline.
 func (s *source) line(number int) string {
+	number -= s.above
 	line := s.text[s.lines[number-1]:]
 	if number < len(s.lines) {
 		return line[:s.lines[number]-s.lines[number-1]-1]

@@ -141,6 +141,9 @@ func escapes(c byte, quoted bool) bool {
 // classify tells what kind of stage a command named w is, Remote standing for
 // Service as well.
 func classify(source string, w *syntax.Word) Kind {
+	if lit := w.Lit(); lit != "" && isLetter(rune(lit[0])) {
+		return Local // as most are
+	}
 	c, known := firstByte(source, w)
 	switch {
 	case !known || startsPattern(w):

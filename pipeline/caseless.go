@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"reflect"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -18,7 +17,7 @@ func (l *lifter) caseless(s *syntax.Stmt) {
 		if !holds([]*syntax.Stmt{{Position: pos, Cmd: cmd}}, comparesPatterns) || readsStatus(cmd) {
 			return
 		}
-		cloned := c.value(reflect.ValueOf(cmd)).Interface().(*syntax.TestClause)
+		cloned := c.command(cmd).(*syntax.TestClause)
 		ok := true
 		syntax.Walk(cloned, func(n syntax.Node) bool {
 			if b, is := n.(*syntax.BinaryTest); is && comparesPatterns(b) {
@@ -34,7 +33,7 @@ func (l *lifter) caseless(s *syntax.Stmt) {
 		if readsStatus(cmd.Word) {
 			return
 		}
-		word := c.value(reflect.ValueOf(cmd.Word)).Interface().(*syntax.Word)
+		word := c.word(cmd.Word)
 		ok := lowered(word.Parts)
 		copied := *cmd
 		copied.Word, copied.Items = word, nil
@@ -42,7 +41,7 @@ func (l *lifter) caseless(s *syntax.Stmt) {
 			one := *item
 			one.Patterns = nil
 			for _, p := range item.Patterns {
-				pattern := c.value(reflect.ValueOf(p)).Interface().(*syntax.Word)
+				pattern := c.word(p)
 				ok = ok && lowered(pattern.Parts)
 				one.Patterns = append(one.Patterns, pattern)
 			}

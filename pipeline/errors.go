@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,10 +30,13 @@ type StageError struct {
 // stands, in one line that holds no control characters, whatever the cause holds.
 func (e *StageError) Error() string {
 	var b strings.Builder
-	if e.Stage > 0 {
+	switch {
+	case e.Stage > 0:
 		fmt.Fprintf(&b, "stage %d", e.Stage)
-	} else {
+	case e.Line > 0:
 		fmt.Fprintf(&b, "line %d", e.Line)
+	default:
+		b.WriteString("the script")
 	}
 	switch {
 	case e.Service != "":
@@ -209,4 +213,10 @@ func printable(s string) string {
 		s = s[size:]
 	}
 	return b.String()
+}
+
+// refuse tells on a command's stderr what cannot be run as bash runs it.
+func (x *execution) refuse(stderr io.Writer, err error) error {
+	fmt.Fprintf(stderr, "rpipe: %v\n", err) // it is printable, and has lines
+	return failure(statusUsage)
 }

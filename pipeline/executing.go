@@ -15,7 +15,7 @@ import (
 // the background, and calls handlers in them without saying which: a pipeline there
 // would be run in a copy of the wrong shell, while that one goes on. What is needed
 // is in fields that it keeps to itself, which are found here by their names and
-// types. They are only read, but for the stack of
+// types. They are only read, but for $0, the stack of
 // directories and the variables: writeEnv is where a Runner looks
 // them up, and cannot be given to one; and no method removes a local variable of a
 // function from outside of it, as "unset" in a function that it calls does.
@@ -30,6 +30,7 @@ var (
 	dirStack    = field[interp.Runner, []string]("dirStack")
 	shellOpts   = options("opts")
 	exitField   = statusField()
+	nameField   = field[interp.Runner, string]("filename")
 )
 
 // optionNames are the options of "set -o", in the order of the interpreter's table.
@@ -253,4 +254,10 @@ func directoriesOf(r *interp.Runner) *[]string {
 func optionOf(r *interp.Runner, name string) bool {
 	i := slices.Index(optionNames, name)
 	return i >= 0 && reflect.ValueOf(r).Elem().Field(shellOpts).Index(i).Bool()
+}
+
+// setName gives r its $0, which it has else only while it runs a file: a script that
+// is read command by command is no such.
+func setName(r *interp.Runner, name string) {
+	*at[string](reflect.ValueOf(r).Elem(), nameField) = name
 }

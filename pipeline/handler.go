@@ -205,6 +205,8 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		}
 		defer x.commands.leave()
 		return x.runHeld(ctx, sh, hc, args[0], x.plan.script(index(args[1])), index(args[2]))
+	case markRefuse:
+		return x.refuse(veiled(hc), x.plan.script(index(args[1])).refusals[index(args[2])])
 	case markFunction:
 		return x.define(hc, x.plan.script(index(args[1])).functions[index(args[2])])
 	case markDeclare:
@@ -247,6 +249,9 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 	case markEval:
 		t := x.plan.prepare(strings.Join(args[1:], " "))
 		defer x.plan.release(t)
+		if t.refused != nil {
+			return x.refuse(veiled(hc), t.refused)
+		}
 		err := hc.Builtin(ctx, []string{"eval", t.printed})
 		x.ranText(sh, hc)
 		return err
@@ -276,6 +281,8 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		}
 		_, _ = io.WriteString(hc.Stdout, strconv.Itoa(number))
 		return nil
+	case markName:
+		setName(runnerOf(hc), x.opts.Name)
 	case markPlain:
 		if len(args) > 1 && args[1] != "" || !x.shellOption(hc, "inherit_errexit") {
 			_ = hc.Builtin(internal(ctx), []string{"set", "+e"})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"mvdan.cc/sh/v3/interp"
@@ -27,8 +28,10 @@ type lifter struct {
 	commands map[*syntax.Stmt]*syntax.Stmt // of copies of commands in the background: what the user has written
 	started  map[*syntax.Stmt]bool         // marks that start one
 	whole    *syntax.Stmt                  // all that the command in the background does which is being rewritten
+	contents contents                      // what the statements hold
 
 	defines  bool // definitions of functions become marks as well
+	statuses bool // PIPESTATUS may stand in the text
 	errexit  bool // "set -e" may be on
 	traps    bool // traps may be set
 	errs     bool // that for ERR too
@@ -42,11 +45,11 @@ type lifter struct {
 // positions. A script other than the program's own numbers no pipelines, and is so
 // rewritten that it can be printed.
 func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) *script {
-	c := cloner{shift: shift}
+	c := cloner{shift: shift, lines: uint(prog.Above)}
 	sc := &script{
-		id: id, end: shift + uint(len(prog.Source)) + 1, file: c.file(prog.File),
+		id: id, end: shift + uint(len(prog.Source)) + 1, file: c.file(prog.File, 2*len(prog.Pipelines)),
 		bodies: make(map[*syntax.Stmt]*syntax.Stmt),
-		stages: make(map[syntax.Pos]*plannedStage),
+		stages: make(map[syntax.Pos]*plannedStage, len(prog.Pipelines)),
 		alone:  make(map[syntax.Pos]bool),
 	}
 	sc.file.Name = name
@@ -57,28 +60,41 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 		defines: id != 0 || sc.uses.exports, errexit: p.errexit, leaving: p.leaving,
 		uses: sc.uses, main: sc.uses, functions: make(map[string]bool),
 		commands: make(map[*syntax.Stmt]*syntax.Stmt), started: make(map[*syntax.Stmt]bool),
-		traps:  p.traps || bytes.Contains(prog.Source, []byte("trap")),
-		errs:   p.errs || bytes.Contains(prog.Source, []byte(trapERR)),
-		debugs: p.debugs || bytes.Contains(prog.Source, []byte(trapDEBUG)),
+		statuses: bytes.Contains(prog.Source, []byte("PIPESTATUS")),
+		traps:    p.traps || bytes.Contains(prog.Source, []byte("trap")),
+		errs:     p.errs || bytes.Contains(prog.Source, []byte(trapERR)),
+		debugs:   p.debugs || bytes.Contains(prog.Source, []byte(trapDEBUG)),
 	}
 	if id != 0 {
 		l.main = p.main.uses
 	}
 	sc.traps = l.traps
-	sv := newSurveyor(sc.file)
-	sv.open = id != 0
+	survey := sync.OnceValue(func() *surveyor {
+		sv := newSurveyor(prog.File)
+		sv.open = id != 0
+		return sv
+	})
+	all := l.survey(prog.File)
 	for i, pl := range prog.Pipelines {
 		number := i + 1
 		if id != 0 {
 			number = 0
 		}
-		l.prepare(number, pl, sv)
+		l.prepare(number, pl, survey)
 	}
-	l.survey(prog.File)
+	for s, e := range prog.Refused {
+		sc.refusals, sc.changed = append(sc.refusals, e), true
+		m := indexed(l.copies[s].Position, markRefuse, sc, len(sc.refusals)-1)
+		l.copies[s].Cmd, l.copies[s].Redirs = m.Cmd, m.Redirs
+	}
 	p.redirected(sc, prog.Source, shift, l.needsShell)
 	l.latest(sc.file, p.hidden(hiddenJob))
-	timed(sc)
-	looped(sc)
+	if all&hasTime != 0 {
+		timed(sc)
+	}
+	if all&hasLoop != 0 {
+		looped(sc, id == 0 && !l.statuses && all&hasTrace == 0 && !p.trace)
+	}
 	if id == 0 && sc.uses.readonly {
 		l.alone = aloneOnLine(sc.file.Stmts)
 	}
@@ -87,9 +103,17 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 	return sc
 }
 
-// survey finds in the text, which is not changed, what has to be known of all of it.
-func (l *lifter) survey(file *syntax.File) {
+// survey finds in the text, which is not changed, what has to be known of all of it,
+// and returns what it holds.
+func (l *lifter) survey(file *syntax.File) content {
+	l.contents = make(contents, len(l.copies))
+	var path contentsPath
 	syntax.Walk(file, func(n syntax.Node) bool {
+		if n == nil {
+			path.leave(l)
+			return true
+		}
+		path.enter(n)
 		switch n := n.(type) {
 		case *syntax.Stmt:
 			l.script.lasting = l.script.lasting || n.Background || n.Disown || n.Coprocess
@@ -111,6 +135,7 @@ func (l *lifter) survey(file *syntax.File) {
 		}
 		return true
 	})
+	return path.all
 }
 
 // mayOutlive notes the statement of a command in the background: if it is one local
@@ -122,23 +147,23 @@ func (l *lifter) mayOutlive(s *syntax.Stmt) {
 }
 
 // prepare registers the stages of a pipeline.
-func (l *lifter) prepare(number int, pl *parser.Pipeline, sv *surveyor) {
-	owned := &plannedPipeline{source: pl, number: number, negated: pl.Stmt.Negated}
+func (l *lifter) prepare(number int, pl *parser.Pipeline, survey func() *surveyor) {
+	var owned *plannedPipeline
+	if len(pl.Stages) > 1 {
+		owned = &plannedPipeline{source: pl, number: number, negated: pl.Stmt.Negated}
+		l.owned[l.copies[pl.Stmt]] = owned
+	}
 	for _, s := range pl.Stages {
-		ps := &plannedStage{Stage: s, pipeline: number, last: s.Number == len(pl.Stages)}
+		ps := &plannedStage{Stage: s, pipeline: number, last: s.Number == len(pl.Stages), survey: survey}
 		if number == 0 {
 			unnumbered := *s
 			unnumbered.Number = 0
 			ps.Stage = &unnumbered
 		}
 		stmt := l.copies[s.Stmt]
-		ps.place = sv.place(stmt)
 		ps.redirected = slices.ContainsFunc(stmt.Redirs, takesStdout)
-		ps.substitutes = holds([]*syntax.Stmt{stmt}, func(n syntax.Node) bool {
-			_, is := n.(*syntax.ProcSubst)
-			return is
-		})
-		ps.returns = holds([]*syntax.Stmt{stmt}, isForFunctions)
+		ps.substitutes = l.holds([]*syntax.Stmt{stmt}, hasProcSubst, isProcSubst)
+		ps.returns = l.holds([]*syntax.Stmt{stmt}, hasForFunctions, isForFunctions)
 		if s.Call != nil && len(s.Call.Args) > 0 {
 			call := stmt.Cmd.(*syntax.CallExpr)
 			quoteAddress(call.Args[0], s)
@@ -148,10 +173,9 @@ func (l *lifter) prepare(number int, pl *parser.Pipeline, sv *surveyor) {
 			}
 			l.script.stages[ps.pos] = ps
 		}
-		owned.stages = append(owned.stages, ps)
-	}
-	if len(owned.stages) > 1 {
-		l.owned[l.copies[pl.Stmt]] = owned
+		if owned != nil {
+			owned.stages = append(owned.stages, ps)
+		}
 	}
 }
 
@@ -167,6 +191,11 @@ func takesStdout(r *syntax.Redirect) bool {
 		return r.N.Value == "1"
 	}
 	return false
+}
+
+// holds reports whether there is such a node, of this kind of content, in statements.
+func (l *lifter) holds(stmts []*syntax.Stmt, kind content, is func(syntax.Node) bool) bool {
+	return slices.ContainsFunc(stmts, func(s *syntax.Stmt) bool { return l.may(s, kind) }) && holds(stmts, is)
 }
 
 // holds reports whether there is such a node in statements.
@@ -206,6 +235,30 @@ func (l *lifter) needsShell(n syntax.Node) bool {
 	return isForFunctions(n)
 }
 
+// needsShell is the part of lifter.needsShell that a node alone decides.
+func needsShell(n syntax.Node) bool {
+	if call, ok := n.(*syntax.CallExpr); ok && len(call.Args) > 0 && call.Args[0].Lit() == "trap" {
+		return true
+	}
+	return isForFunctions(n)
+}
+
+// wantsShell reports whether a list needs a shell of ours.
+func (l *lifter) wantsShell(stmts []*syntax.Stmt) bool {
+	if l.errs || l.leaving {
+		return holds(stmts, l.needsShell)
+	}
+	return l.holds(stmts, hasForShell, needsShell)
+}
+
+// maySpawn reports whether a list may start commands in the background.
+func (l *lifter) maySpawn(stmts []*syntax.Stmt) bool {
+	if l.leaving {
+		return holds(stmts, l.startsJobs)
+	}
+	return l.holds(stmts, holdsJobs, l.startsJobs)
+}
+
 // startsJobs reports whether a node starts a command in the background, or may call a
 // function that does.
 func (l *lifter) startsJobs(n syntax.Node) bool {
@@ -225,7 +278,7 @@ func (l *lifter) list(stmts []*syntax.Stmt, before *syntax.Stmt, ignored bool) [
 	var rewritten []*syntax.Stmt
 	for _, s := range stmts {
 		rewritten = append(rewritten, l.debugTraps(s)...)
-		if readsStatuses(s) {
+		if l.statuses && readsStatuses(s) {
 			rewritten = append(rewritten, l.freshStatuses(s.Position, before))
 		}
 		if (l.uses.traces || l.main.traces) && redirectsStderr(s) {
@@ -255,8 +308,8 @@ func (l *lifter) list(stmts []*syntax.Stmt, before *syntax.Stmt, ignored bool) [
 // shell rewrites the list of $( ), <( ) or >( ). Where a shell of the interpreter is
 // not enough, a mark makes one of ours inside of it.
 func (l *lifter) shell(stmts []*syntax.Stmt) []*syntax.Stmt {
-	jobs := holds(stmts, l.startsJobs)
-	if !jobs && !holds(stmts, l.needsShell) {
+	jobs := l.maySpawn(stmts)
+	if !jobs && !l.wantsShell(stmts) {
 		return l.descending(l.list(stmts, nil, false))
 	}
 	pos := stmts[0].Position
@@ -272,7 +325,7 @@ func (l *lifter) ownShell(s *syntax.Stmt, ignored bool) *syntax.Stmt {
 	if sub, ok := s.Cmd.(*syntax.Subshell); ok {
 		stmts = sub.Stmts
 	}
-	planned := &plannedShell{ignored: ignored, function: l.function, returns: holds(stmts, isForFunctions), whole: s == l.whole}
+	planned := &plannedShell{ignored: ignored, function: l.function, returns: l.holds(stmts, hasForFunctions, isForFunctions), whole: s == l.whole}
 	planned.file = &syntax.File{Name: l.script.file.Name, Stmts: l.list(stmts, nil, ignored)}
 	l.script.changed = true
 	l.script.shells = append(l.script.shells, planned)
@@ -303,7 +356,7 @@ func (l *lifter) stmt(s *syntax.Stmt, ignored bool) {
 	switch cmd := s.Cmd.(type) {
 	case *syntax.Subshell:
 		// Whether a function is part of a condition is known when it runs.
-		if l.function && l.errexit || holds(cmd.Stmts, l.needsShell) {
+		if l.function && l.errexit || l.wantsShell(cmd.Stmts) {
 			l.ownShell(s, ignored)
 			return
 		}
@@ -322,7 +375,9 @@ func (l *lifter) stmt(s *syntax.Stmt, ignored bool) {
 	if f, ok := s.Cmd.(*syntax.FuncDecl); ok {
 		kept = holds([]*syntax.Stmt{f.Body}, keepsOptions)
 	}
-	l.command(s.Cmd, ignored)
+	if _, simple := s.Cmd.(*syntax.CallExpr); !simple || l.may(s, hasSubst) {
+		l.command(s.Cmd, ignored)
+	}
 	if f, ok := s.Cmd.(*syntax.FuncDecl); ok {
 		l.entered(f, kept)
 	}
@@ -363,7 +418,7 @@ func (l *lifter) stmt(s *syntax.Stmt, ignored bool) {
 
 // element rewrites a statement that stands in no list, behind before.
 func (l *lifter) element(s, before *syntax.Stmt, ignored bool) *syntax.Stmt {
-	if readsStatuses(s) && !s.Negated || l.debugTraps(s) != nil {
+	if l.statuses && readsStatuses(s) && !s.Negated || l.debugTraps(s) != nil {
 		return &syntax.Stmt{Position: s.Position, Cmd: &syntax.Block{Lbrace: s.Position, Rbrace: s.Position, Stmts: l.list([]*syntax.Stmt{s}, before, ignored)}}
 	}
 	l.stmt(s, ignored)

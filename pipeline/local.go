@@ -7,13 +7,15 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
 	"mvdan.cc/sh/v3/interp"
 )
 
-// shellPath runs scripts without "#!", as execvp(3) has it.
+// shellPath runs scripts without "#!", as execvp(3) has it, where Options.Shell names
+// nothing else.
 const shellPath = "/bin/sh"
 
 // busyRetries bounds the tries to run a file that is busy: one that another
@@ -136,12 +138,16 @@ func (x *execution) start(ctx context.Context, cmd *exec.Cmd, outlives bool) (*p
 	}
 	if errors.Is(err, errNotExecutable) && isText(cmd.Path) {
 		script := *cmd
-		script.Path = shellPath
+		shell := x.opts.Shell
+		if len(shell) == 0 {
+			shell = []string{shellPath}
+		}
+		script.Path = shell[0]
 		name := cmd.Path
 		if strings.Contains(cmd.Args[0], "/") {
 			name = cmd.Args[0] // as it was called: $0
 		}
-		script.Args = append([]string{shellPath, name}, cmd.Args[1:]...)
+		script.Args = slices.Concat(shell, []string{name}, cmd.Args[1:])
 		return attempt(script)
 	}
 	return p, err

@@ -11,7 +11,10 @@ import (
 // has 0 for all. Each keeps the status in a variable of the shell that it runs in,
 // so that loops in subshells do not meet. A function that calls itself in the
 // condition of its own loop spoils it.
-func looped(sc *script) {
+//
+// Where nobody can see it (plain), the status is kept by assignments, which cost a
+// tenth of marks.
+func looped(sc *script, plain bool) {
 	var loops []*syntax.Stmt
 	syntax.Walk(sc.file, func(n syntax.Node) bool {
 		if s, ok := n.(*syntax.Stmt); ok {
@@ -24,7 +27,13 @@ func looped(sc *script) {
 	for i, s := range loops {
 		clause := s.Cmd.(*syntax.WhileClause)
 		pos, name := s.Position, loopName(sc.id, i+1)
+		plain := plain && !clause.Until && !startsWithStatus(clause.Cond)
 		keep := func(status syntax.WordPart) *syntax.Stmt {
+			if plain {
+				return &syntax.Stmt{Position: pos, Cmd: &syntax.CallExpr{Assigns: []*syntax.Assign{{
+					Name: &syntax.Lit{ValuePos: pos, ValueEnd: pos, Value: name}, Value: &syntax.Word{Parts: []syntax.WordPart{status}},
+				}}}}
+			}
 			return quietly(withWord(mark(pos, markStatus), &syntax.ArithmExp{
 				Left: pos, Right: pos,
 				X: &syntax.BinaryArithm{
@@ -44,6 +53,25 @@ func looped(sc *script) {
 			withWord(mark(pos, markLoop), expansion(pos, name)),
 		}}
 	}
+}
+
+// startsWithStatus reports whether the condition of a loop may look at the status of
+// the command before it, which is not the one that was written there.
+func startsWithStatus(cond []*syntax.Stmt) bool {
+	if len(cond) == 0 || mayBeFunction(cond[0].Cmd) {
+		return true
+	}
+	return holds(cond[:1], func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.ParamExp:
+			return n.Param != nil && n.Param.Value == "?"
+		case *syntax.CallExpr:
+			return len(n.Args) > 0 && (n.Args[0].Lit() == "" || runsText(n.Args[0].Lit()))
+		case *syntax.CmdSubst, *syntax.BinaryCmd, *syntax.Subshell, *syntax.Block:
+			return true
+		}
+		return false
+	})
 }
 
 // loopName returns the name of the variable of a loop.

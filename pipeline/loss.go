@@ -77,7 +77,7 @@ func (x *execution) spread(lost *verdict, from func(*spread)) []*stageRun {
 			t.cancel(cause)
 		}
 		// An outer stage takes the place of the inner one.
-		if !s.plan.place.tested && !slices.ContainsFunc(sp.stages, s.isInside) {
+		if !s.plan.place().tested && !slices.ContainsFunc(sp.stages, s.isInside) {
 			x.stick(lost)
 		}
 	}
@@ -141,7 +141,7 @@ func (sp *spread) result(s *stageRun, stream any, at place) {
 		s = s.parent // its pipeline is what stands in the words
 	}
 	if s != nil {
-		sp.result(s, s.stdout, s.plan.place)
+		sp.result(s, s.stdout, s.plan.place())
 	}
 }
 
@@ -158,7 +158,7 @@ func (sp *spread) stage(s *stageRun) {
 	}
 	last := after[len(after)-1]
 	if !last.plan.redirected {
-		sp.result(s.parent, s.pipeline.stdout, s.plan.place)
+		sp.result(s.parent, s.pipeline.stdout, s.plan.place())
 	}
 	// Where it really goes.
 	for v := range sp.x.hunter.all {

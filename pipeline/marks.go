@@ -23,8 +23,10 @@ const (
 	markArm      = "\x00arm"      // lets the interpreter tell of failed commands; keeps the status
 	markEnds     = "\x00ends"     // with a status: ends with it
 	markCalled   = "\x00called"   // counts as the call of a command; keeps the status
+	markRefuse   = "\x00refuse"   // with a script and an index in its refusals: tells it
 	markPlain    = "\x00plain"    // switches "set -e" off; keeps the status
 	markStatus   = "\x00status"   // ends with the status of the command before it
+	markName     = "\x00name"     // gives the shell its $0; keeps the status
 	markLoop     = "\x00loop"     // with a status: ends with it, unless "set -e" is on
 	markStatuses = "\x00statuses" // brings PIPESTATUS up to date; keeps the status
 	markTime     = "\x00time"     // measures; keeps the status

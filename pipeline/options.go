@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"io"
+	"os"
 	"syscall"
 	"time"
 
@@ -45,6 +46,22 @@ type Options struct {
 	// Command tells that the script was an operand of the command line, as that of
 	// "bash -c"; else it is a file, and Name is its path.
 	Command bool
+	// Input, if not nil, is where the script goes on behind the Program, mostly Stdin: it
+	// is read command by command, each when those before it have run, and not a byte
+	// further, so that they may read what follows (POSIX, sh, INPUT FILES). One that has
+	// an error of syntax ends the script, with status 2.
+	Input *os.File
+
+	// Set holds options for the "set" builtin, such as "-e", "-o", "noglob", and Shopt
+	// words for "shopt", such as "-s", "extglob", which act before the script. Pipefail
+	// is on unless Set says "+o", "pipefail". One that is unknown is an *ExitError of
+	// status 2, and nothing runs.
+	Set, Shopt []string
+
+	// Shell is the command that runs files which are scripts without a "#!" line: a
+	// program and its arguments, to which the file and the script's own arguments are
+	// added; nil is /bin/sh. bash runs them itself.
+	Shell []string
 
 	// Dialer opens remote stages; nil refuses them all. It stays the caller's
 	// to close, and may serve several Runs at the same time.

@@ -32,6 +32,7 @@ type plan struct {
 
 	descriptors bool // redirections are done here
 	persists    bool // and an "exec" may open something in a function, or in a text
+	trace       bool // the script begins with "set -x"
 
 	mu    sync.RWMutex
 	texts texts
@@ -51,6 +52,7 @@ type script struct {
 	functions    []*syntax.FuncDecl // that marks define
 	jobs         []*plannedJob
 	declarations []*syntax.DeclClause
+	refusals     []*parser.Error               // of statements that cannot be run
 	bodies       map[*syntax.Stmt]*syntax.Stmt // of functions, with what the user has written
 	stages       map[syntax.Pos]*plannedStage  // every stage with a name, by the name's position in the copy
 	alone        map[syntax.Pos]bool           // simple commands in the background, by the position of their name
@@ -69,13 +71,13 @@ type plannedPipeline struct {
 
 // A plannedStage is a stage of any pipeline.
 type plannedStage struct {
-	*parser.Stage              // its Number is 0 in a text that the program runs
-	pipeline      int          // number in the program, from 1; 0 in a text that the program runs
-	file          *syntax.File // the statement, in pipelines of two or more stages; else nil
-	pos           syntax.Pos   // of the name in the copy; not valid if the stage has none
-	assigned      []string     // variables assigned in front of the name
-	last          bool         // no stage follows
-	place         place        // of its statement
+	*parser.Stage                  // its Number is 0 in a text that the program runs
+	pipeline      int              // number in the program, from 1; 0 in a text that the program runs
+	file          *syntax.File     // the statement, in pipelines of two or more stages; else nil
+	pos           syntax.Pos       // of the name in the copy; not valid if the stage has none
+	assigned      []string         // variables assigned in front of the name
+	last          bool             // no stage follows
+	survey        func() *surveyor // of its text; nil for none
 
 	redirected  bool // it has a redirection of standard output
 	substitutes bool // <( ) or >( ) stands in it, whose commands inherit its streams
@@ -94,14 +96,16 @@ type plannedShell struct {
 	jobs         bool // it may start commands in the background
 }
 
-// newPlan prepares prog, whose tree is not changed.
-func newPlan(prog *parser.Program, name string) *plan {
+// newPlan prepares prog, whose tree is not changed, to run with options of "set".
+func newPlan(prog *parser.Program, name string, set ...string) *plan {
 	p := &plan{texts: newTexts(), statuses: bytes.Contains(prog.Source, []byte("PIPESTATUS"))}
 	for word, may := range map[string]*bool{"alias": &p.aliases, "enable": &p.disables} {
 		*may = bytes.Contains(prog.Source, []byte(word))
 	}
 	p.background(prog.File)
 	p.conditions(prog)
+	p.errexit = p.errexit || slices.Contains(set, "-e") || slices.Contains(set, "errexit")
+	p.trace = slices.Contains(set, "-x") || slices.Contains(set, "xtrace")
 	p.main = p.newScript(0, prog, name, positionShift)
 	for i, pl := range prog.Pipelines {
 		for _, s := range pl.Stages {
@@ -115,6 +119,15 @@ func newPlan(prog *parser.Program, name string) *plan {
 
 // isAway reports whether the text tells that the stage is remote, or a service.
 func (s *plannedStage) isAway() bool { return s.Kind == parser.Remote || s.Kind == parser.Service }
+
+// place returns that of the stage's statement. The text is surveyed when this is first
+// asked for: only a failure asks.
+func (s *plannedStage) place() place {
+	if s.survey == nil {
+		return place{}
+	}
+	return s.survey().place(s.Stmt)
+}
 
 // early reports whether the stage belongs to the first phase of a start: it may
 // need a host.
@@ -191,6 +204,9 @@ func (p *plan) background(file *syntax.File) {
 		}
 	}
 	p.linger = p.jobs && !unknown
+	if !p.linger {
+		return
+	}
 	syntax.Walk(file, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.Redirect:
@@ -234,6 +250,14 @@ func outlasts(n syntax.Node) bool {
 		return len(n.Args) > 0 && n.Args[0].Lit() == "trap"
 	}
 	return false
+}
+
+// expectText prepares the plan for texts that are not in the program.
+func (p *plan) expectText() {
+	p.jobs, p.statuses, p.errexit, p.linger = true, true, true, false
+	p.unknown, p.traps, p.leaving, p.signals = true, true, true, true
+	p.aliases, p.disables, p.descriptors, p.persists = true, true, true, true
+	p.main.uses = featuresOf("", p.main.file, true)
 }
 
 // runsText reports whether a command runs text that is not in the script.
@@ -280,7 +304,7 @@ func (p *plan) stage(pos syntax.Pos) *plannedStage {
 // where nobody looks.
 func (p *plan) place(pos syntax.Pos) place {
 	if s := p.stage(pos); s != nil {
-		return s.place
+		return s.place()
 	}
 	return place{}
 }

@@ -65,7 +65,12 @@ func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 	late := x.lateness(scriptCtx)
 	defer late.stop()
 	x.end = end
-	err = late.await(func() error { return x.runShell(scriptCtx, sh, x.plan.main.file) })
+	err = late.await(func() error {
+		if opts.Input != nil {
+			return x.runInput(scriptCtx, sh, opts.Input, prog.Name)
+		}
+		return x.runShell(scriptCtx, sh, x.plan.main.file)
+	})
 	cause := context.Cause(scriptCtx)
 	runsStill := err == errGivenUp
 	awaitJobs := func() error {
@@ -164,9 +169,12 @@ func newExecution(prog *parser.Program, opts Options) (*execution, error) {
 		opts.Env = os.Environ()
 	}
 	x := &execution{
-		plan: newPlan(prog, opts.Name), opts: opts, begun: time.Now(), shellOptions: defaultShellOptions,
+		plan: newPlan(prog, opts.Name, opts.Set...), opts: opts, begun: time.Now(), shellOptions: defaultShellOptions,
 		openFile: interp.DefaultOpenHandler(),
 		remnant:  remnant{over: make(chan struct{})},
+	}
+	if opts.Input != nil {
+		x.plan.expectText()
 	}
 	return x, x.io.open(&x.opts)
 }
@@ -214,6 +222,9 @@ func (x *execution) newShell() (*shell, error) {
 		_ = variablesOf(runner).Set("GID", expand.Variable{})
 	}
 	x.adopt(runner)
+	if err := x.setOptions(sh); err != nil {
+		return nil, err
+	}
 	if x.fifos.path != "" {
 		file, err := syntax.NewParser().Parse(strings.NewReader(restore), "")
 		if err != nil {
@@ -269,6 +280,10 @@ func (x *execution) conclude(sh *shell, err, cause error) error {
 		e := sh.bug(bug)
 		x.diagnose(e)
 		return &ExitError{Status: statusBug, Err: joined([]*StageError{e})}
+	}
+	var syntax parser.ErrorList
+	if errors.As(err, &syntax) {
+		return &ExitError{Status: statusUsage, Err: err}
 	}
 	fmt.Fprintf(x.stderr(), "rpipe: %s\n", printable(err.Error()))
 	return &ExitError{Status: 1, Err: err}

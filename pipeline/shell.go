@@ -68,8 +68,9 @@ func (sh *shell) bug(err *bugError) *StageError {
 	if sh.stage != nil {
 		e = sh.stage.plan.failure(statusBug, err)
 	}
-	at := sh.at.Load()
-	e.Line, e.Column = int(at>>32), int(uint32(at))
+	if at := sh.at.Load(); at != 0 { // else no command has been called in it
+		e.Line, e.Column = int(at>>32), int(uint32(at))
+	}
 	return e
 }
 

@@ -64,6 +64,9 @@ func (x *execution) source(ctx context.Context, sh *shell, hc interp.HandlerCont
 	err := hc.Builtin(ctx, append([]string{"source"}, args...))
 	x.sources.take(runner)
 	x.plan.release(file.text)
+	if file.text != nil && file.text.refused != nil {
+		return x.refuse(veiled(hc), file.text.refused)
+	}
 	return err
 }
 
@@ -87,6 +90,9 @@ func (x *execution) openSource(file *sourced, f io.ReadCloser) io.ReadWriteClose
 	}
 	f.Close()
 	file.text = x.plan.prepare(string(content))
+	if file.text.refused != nil {
+		return stream{Reader: failing{}} // nothing of it is run
+	}
 	return stream{Reader: strings.NewReader(file.text.printed)}
 }
 

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"crypto/rand"
+	"errors"
 	"slices"
 	"strings"
 
@@ -30,6 +31,7 @@ type texts struct {
 type text struct {
 	written, printed string
 	script           *script // nil if it was not rewritten
+	refused          error   // not nil: nothing of it is run, as it cannot be run as bash would
 	users            int
 }
 
@@ -72,7 +74,7 @@ func (p *plan) mayNeedMarks(text string) bool {
 		return true
 	}
 	for _, s := range []string{"|", "while", "until", "time", "let", "PIPESTATUS", "-f", "return", "local", "trap",
-		"declare", "typeset", "export", "readonly", "unset", "()", "$-", "${-", "+=", "FUNCNAME", "BASH_", "function", "SECONDS", "nocasematch", "[[ -o"} {
+		"declare", "typeset", "export", "readonly", "unset", "()", "$-", "${-", "+=", "FUNCNAME", "BASH_", "function", "SECONDS", "nocasematch", "[[ -o", "/dev/", "alias", "((", "!", "=("} {
 		if strings.Contains(text, s) {
 			return true
 		}
@@ -124,6 +126,9 @@ func (p *plan) rewrite(t *text) {
 	}
 	prog, err := parser.Parse("", []byte(t.written))
 	if err != nil {
+		if _, unsupported := errors.AsType[*parser.UnsupportedError](err); unsupported {
+			t.refused = err
+		}
 		return
 	}
 	sc := p.newScript(p.texts.latest+1, prog, p.main.file.Name, shift)

@@ -93,6 +93,9 @@ func (x *execution) runTrap(ctx context.Context, hc interp.HandlerContext, st *s
 	}
 	t := x.plan.prepare(command)
 	defer x.plan.release(t)
+	if t.refused != nil {
+		return false, x.refuse(veiled(hc), t.refused)
+	}
 	st.running = append(st.running, runningTrap{name, status})
 	defer func() { st.running = st.running[:len(st.running)-1] }()
 	defer x.keepStatuses(ctx, hc, runner)()
@@ -278,7 +281,13 @@ func (x *execution) runShell(ctx context.Context, sh *shell, file *syntax.File) 
 		armed := &syntax.File{Name: file.Name, Stmts: []*syntax.Stmt{quietly(mark(file.Stmts[0].Position, markArm))}}
 		file = &syntax.File{Name: file.Name, Stmts: append(armed.Stmts, file.Stmts...)}
 	}
-	err := runGuarded(ctx, sh, file)
+	return x.endShell(ctx, sh, file, runGuarded(ctx, sh, file))
+}
+
+// endShell does what is to be done at the end of a shell of ours, which has run file with
+// this error, and returns the one that it ends with.
+func (x *execution) endShell(ctx context.Context, sh *shell, file *syntax.File, err error) error {
+	st := sh.state
 	if st.exits {
 		st.exits = false
 		err = st.exiting

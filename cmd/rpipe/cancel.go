@@ -33,7 +33,6 @@ type signals struct {
 	incoming chan os.Signal
 	broken   chan os.Signal
 	cancel   context.CancelCauseFunc
-	watch    sync.WaitGroup
 
 	settling sync.Mutex // one settle at a time
 
@@ -43,7 +42,8 @@ type signals struct {
 	caught  map[syscall.Signal]func()
 }
 
-// untilSignal returns a context that signals end, until stop is called.
+// untilSignal returns a context that signals end. It is for as long as the process
+// lives: a signal that comes when all is over must not take the place of the status.
 func untilSignal(ctx context.Context) (context.Context, *signals) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	s := &signals{
@@ -60,11 +60,11 @@ func untilSignal(ctx context.Context) (context.Context, *signals) {
 		}
 	}
 	signal.Notify(s.incoming, markers...)
-	s.watch.Go(func() {
+	go func() {
 		for sig := range s.incoming {
 			s.take(sig.(syscall.Signal))
 		}
-	})
+	}()
 	return ctx, s
 }
 
@@ -112,15 +112,6 @@ func (s *signals) Catch(sig syscall.Signal, deliver func()) {
 
 // Settle is settle, as pipeline.Signals has it.
 func (s *signals) Settle() { s.settle() }
-
-// stop undoes it all.
-func (s *signals) stop() {
-	signal.Stop(s.incoming)
-	signal.Stop(s.broken)
-	close(s.incoming)
-	s.watch.Wait()
-	s.cancel(nil)
-}
 
 // settlePatience bounds settle.
 const settlePatience = 100 * time.Millisecond

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/term"
 
 	"rpipe/cmd/internal/commandline"
 	"rpipe/pipeline"
@@ -32,8 +35,10 @@ type grammar struct {
 	// it, flags too.
 	Words []string `arg:"" optional:"" passthrough:"partial" name:"script" help:"The script, and its parameters: $1 and so on; with -c, $0 and then those, as for sh."`
 
-	Command bool `short:"c" help:"SCRIPT is followed by $0, as for sh -c."`
-	File    bool `short:"f" help:"SCRIPT is the name of a file, - for standard input."`
+	Command bool     `short:"c" help:"SCRIPT is followed by $0, as for sh -c."`
+	File    bool     `short:"f" help:"SCRIPT is the name of a file, - for standard input."`
+	Stdin   bool     `short:"s" help:"The script comes from standard input, all words are its parameters. So it is where there is no SCRIPT."`
+	Set     []string `short:"o" placeholder:"OPTION" help:"As in sh: options of set by name (-o noglob, +o pipefail) or letter (-e -u -x -n, joined too), -O of shopt."`
 
 	Config         string          `placeholder:"FILE" help:"Addresses of hosts. Default: config.toml in ~/.config/rpipe."`
 	Identity       string          `placeholder:"KEY" help:"Who you are: a private key file; for a key in ssh-agent a .pub file, SHA256:..., or agent:COMMENT. Default: identity in ~/.config/rpipe."`
@@ -51,6 +56,8 @@ type grammar struct {
 	Keygen bool   `help:"Make your key, and print the line for authorized_keys of the hosts."`
 
 	Version kong.VersionFlag `help:"Print the version."`
+
+	arguments *arguments // what of it the shell itself takes
 }
 
 func main() {
@@ -63,20 +70,25 @@ func main() {
 	if launcher.Asked() {
 		os.Exit(launcher.Main())
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
+// gcPercent is how much the heap may grow between two collections, unless GOGC says it.
+// Most scripts end before there is anything to collect: at Go's own 100 they would pay
+// for it three times while they are read. What streams through takes no heap.
+const gcPercent = 400
+
 // run does what the arguments say and returns the exit status.
 func run(args []string, stdin, stdout, stderr *os.File) (exit int) {
-	var g grammar
-	parsed, status := commandline.Parse(&g, "rpipe", description, args, stdout, stderr, nil)
-	if parsed == nil {
+	c := &command{stdin: stdin, stdout: stdout, stderr: stderr}
+	g := &c.grammar
+	if ok, status := g.parse(args, c); !ok {
 		return status
 	}
-	if len(g.Words) > 0 && g.Words[0] == "--" { // it ends the flags
-		g.Words = g.Words[1:]
-	}
-	if err := g.check(); err != nil {
+	if err := g.check(stdin); err != nil {
 		commandline.Report(stderr, "rpipe", err)
 		return commandline.ExitUsage
 	}
@@ -87,14 +99,15 @@ func run(args []string, stdin, stdout, stderr *os.File) (exit int) {
 			exit = exitRefused
 		}
 	}()
+	// Signals are not given back: one that comes when all is over must not take the
+	// place of the status.
 	ctx, signals := untilSignal(context.Background())
-	defer signals.stop()
 	if g.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = untilTimeout(ctx, time.Duration(g.Timeout))
 		defer cancel()
 	}
-	c := &command{grammar: g, signals: signals, stdin: stdin, stdout: stdout, stderr: stderr}
+	c.signals = signals
 	if err := c.do(ctx); err != nil {
 		if errors.As(err, &next) {
 			return 0
@@ -108,7 +121,7 @@ func run(args []string, stdin, stdout, stderr *os.File) (exit int) {
 const exitRefused = 126
 
 // check finds flags that make no sense together.
-func (g *grammar) check() error {
+func (g *grammar) check(stdin *os.File) error {
 	modes := 0
 	for _, on := range []bool{g.List != "", g.Trust != "", g.Keygen} {
 		if on {
@@ -120,7 +133,7 @@ func (g *grammar) check() error {
 		return usageError("--list, --trust and --keygen are for one at a time")
 	case modes > 0 && g.Loopback:
 		return usageError("--loopback plays the hosts of a script: --list, --trust and --keygen are about real ones")
-	case modes == 0 && len(g.Words) == 0:
+	case modes == 0 && len(g.Words) == 0 && (g.Command || g.File || !g.Stdin && isTerminal(stdin)):
 		return usageError("a script is missing: rpipe 'cat log | @host:grep err'")
 	case g.Trust != "" && len(g.Words) > 1, modes == 1 && g.Trust == "" && len(g.Words) > 0:
 		return usageError("too many arguments")
@@ -129,9 +142,16 @@ func (g *grammar) check() error {
 			time.Duration(g.DeadTimeout), leastDeadTimeout))
 	case g.Command && g.File:
 		return usageError("-c and -f exclude each other: SCRIPT is a text or a file")
+	case g.Stdin && (g.Command || g.File):
+		return usageError("-s excludes -c and -f: the script comes from standard input")
+	case modes == 0 && !g.Command && !g.File && !g.Stdin && len(g.Words) > 1 && strings.Contains(g.Words[0], "/") && isFile(g.Words):
+		return usageError(fmt.Sprintf("%s is a file, and SCRIPT a text: rpipe -f %[1]s runs what is in it, rpipe '%[1]s \"$@\"' calls it", g.Words[0]))
 	}
 	return nil
 }
+
+// isTerminal reports whether f is a terminal: then nobody has piped a script into it.
+func isTerminal(f *os.File) bool { return f != nil && term.IsTerminal(int(f.Fd())) }
 
 // leastDeadTimeout is the shortest --dead-timeout: below, a busy machine would
 // look dead.

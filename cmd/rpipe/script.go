@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,9 @@ func (c *command) script(ctx context.Context) error {
 	prog, err := parser.Parse(name, source)
 	if err != nil {
 		return &syntaxError{err}
+	}
+	if c.arguments.check {
+		return nil
 	}
 	if !c.Loopback && (c.Config != "" || len(prog.Hosts()) > 0) {
 		// What is wrong is told before anything runs.
@@ -71,8 +75,13 @@ func (c *command) script(ctx context.Context) error {
 		Signals:  c.signals,
 		Diagnose: func(e *pipeline.StageError) { commandline.Report(c.stderr, "rpipe", e) },
 	}
-	if c.File && c.Words[0] == "-" {
-		opts.Stdin = nil // the script was there
+	if c.readsInput() {
+		opts.Input = c.stdin
+	}
+	opts.Set = c.arguments.set
+	opts.Shopt = c.arguments.shopt
+	if self, err := os.Executable(); err == nil {
+		opts.Shell = slices.Concat([]string{self}, c.arguments.long, []string{"-f"})
 	}
 	if c.Verbose {
 		opts.StageDone = c.tell
@@ -82,11 +91,19 @@ func (c *command) script(ctx context.Context) error {
 
 // source returns the script, its name for messages, $0 and its parameters.
 func (c *command) source() (name, zero string, params []string, text []byte, err error) {
+	if c.readsInput() && c.arguments.check {
+		text, err = readAll(c.stdin, "standard input")
+		return "standard input", "rpipe", nil, text, err
+	}
+	if c.readsInput() {
+		params = c.Words
+		if c.File {
+			params = params[1:]
+		}
+		return "standard input", "rpipe", params, nil, nil
+	}
 	script, params := c.Words[0], c.Words[1:]
 	switch {
-	case c.File && script == "-":
-		text, err = readAll(c.stdin, "standard input")
-		return "standard input", "rpipe", params, text, err
 	case c.File:
 		text, err = readScript(script)
 		return script, script, params, text, err
@@ -94,6 +111,12 @@ func (c *command) source() (name, zero string, params []string, text []byte, err
 		return "script", params[0], params[1:], []byte(script), nil
 	}
 	return "script", "rpipe", params, []byte(script), nil
+}
+
+// readsInput reports whether the script comes from standard input, where it is read
+// command by command.
+func (c *command) readsInput() bool {
+	return c.Stdin || len(c.Words) == 0 && !c.Command || c.File && c.Words[0] == "-"
 }
 
 func readScript(file string) ([]byte, error) {
@@ -198,7 +221,7 @@ func (c *command) exitStatus(err error) int {
 		commandline.Report(c.stderr, "rpipe", err)
 	}
 	status := pipeline.ExitStatus(err)
-	if status == 127 && !c.File && isFile(c.Words) {
+	if (status == 127 || status == 126) && !c.File && !c.Stdin && isFile(c.Words) {
 		fmt.Fprintf(c.stderr, "rpipe: to run the script in that file: rpipe -f %s\n", c.Words[0])
 	}
 	return status
