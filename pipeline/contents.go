@@ -11,7 +11,7 @@ import (
 type content uint8
 
 const (
-	hasSubst        content = 1 << iota // $( ), <( ) or >( )
+	hasSubst        content = 1 << iota // $( ), <( ) or >( ), or what else lifter.words rewrites
 	hasProcSubst                        // <( ) or >( )
 	hasForFunctions                     // what isForFunctions knows
 	hasForShell                         // what needsShell knows
@@ -40,6 +40,14 @@ func contentOf(n syntax.Node) (c content) {
 		}
 	case *syntax.CmdSubst:
 		return hasSubst
+	case *syntax.ParamExp:
+		if n.Param != nil && n.Param.Value == "-" {
+			return hasSubst
+		}
+	case *syntax.Assign:
+		if n.Append {
+			return hasSubst
+		}
 	case *syntax.ProcSubst:
 		return hasSubst | hasProcSubst
 	case *syntax.TimeClause:
