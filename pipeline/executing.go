@@ -3,6 +3,7 @@ package pipeline
 import (
 	"reflect"
 
+	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
 )
 
@@ -17,6 +18,7 @@ var (
 	inFuncField = field[interp.Runner, bool]("inFunc")
 	inSource    = field[interp.Runner, bool]("inSource")
 	handling    = field[interp.Runner, bool]("handlingTrap")
+	scopeField  = field[interp.Runner, expand.WriteEnviron]("writeEnv")
 	exitField   = statusField()
 )
 
@@ -55,6 +57,23 @@ func leaves(r *interp.Runner) bool {
 // exitCode returns the status of what a Runner has just run.
 func exitCode(r *interp.Runner) int {
 	return int(reflect.ValueOf(r).Elem().Field(exitField).FieldByName("code").Uint())
+}
+
+// functionDepth returns how many functions a Runner executes, one in another. Each has a
+// scope of its own for variables.
+func functionDepth(r *interp.Runner) (depth int) {
+	scope := reflect.ValueOf(r).Elem().Field(scopeField).Elem()
+	for scope.Kind() == reflect.Pointer && scope.Elem().Kind() == reflect.Struct {
+		function, parent := scope.Elem().FieldByName("funcScope"), scope.Elem().FieldByName("parent")
+		if !function.IsValid() || function.Kind() != reflect.Bool || !parent.IsValid() || parent.Kind() != reflect.Interface {
+			break // the environment of the script
+		}
+		if function.Bool() {
+			depth++
+		}
+		scope = parent.Elem()
+	}
+	return depth
 }
 
 // inFunction reports whether a Runner executes a function.
