@@ -25,6 +25,7 @@ type plannedJob struct {
 	text    string     // as "jobs" shows it
 	pos     syntax.Pos // of the name of a simple command; not valid for all others
 	simple  bool       // it is a simple command
+	abrupt  bool       // it runs no trap for its end
 	input   bool       // its standard input is redirected
 	expands bool       // commands run in its words
 }
@@ -113,7 +114,7 @@ func (x *execution) startJob(ctx context.Context, sh *shell, hc interp.HandlerCo
 	}
 	own := x.subshell(sh, hc, false)
 	own.job, j.state = j, own.state
-	own.state.simple = plan.simple
+	own.state.simple, own.state.abrupt = plan.simple, plan.abrupt
 	stdin, stdout, stderr, closeAll := x.jobStreams(sh, hc, plan.input || st.monitoring())
 	stderr = own.holds(&x.ownership, stderr, plan.pos.IsValid())
 	if err := interp.StdIO(stdin, stdout, stderr)(own.runner); err != nil {

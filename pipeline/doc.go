@@ -13,7 +13,7 @@
 // Runner that executes it, which runnerOf finds: whoever has made that, and whatever
 // function runs in it. Other marks bring PIPESTATUS up to date, measure time, give loops
 // the status of their body, and give a list a shell of ours, where it sets a trap for
-// its end, or does what only functions may.
+// its end, or does what only functions may. Those for jobs and traps are described below.
 //
 // What "eval", "source" and traps run is known only then. Such a text is read when it is
 // run, rewritten in the same way, and printed for the interpreter, with a secret in the
@@ -88,6 +88,27 @@
 // to be remote, the chains are made. The first command to call opens its chain, each
 // meets the barrier, the last to be ready starts the chain, and each waits for its own
 // outcome. The pipes between them stay empty.
+//
+// # Jobs
+//
+// A command in the background is a mark too, which starts a job: a shell of ours in a
+// goroutine, that a custody waits for. Where the job is one program the mark returns
+// when that has been started, and "$!", which is a variable of ours, holds its process
+// id; else "$!" holds a number that no process can have, and "kill" does to what runs
+// in the job what the signal would do to a shell: its trap runs, or everything in it is
+// cancelled. Streams that the shell may close are open a second time for the job. The
+// output of $( ) is complete when its jobs have ended, and so is that of a stage.
+//
+// # Traps and signals
+//
+// A shellState, one for each shell, holds the traps, and the signals whose traps have to
+// run. Signals of the process come through Options.Signals, to the shell of the script;
+// those that "kill" sends to it, or to a job, come at once. The traps run at marks behind
+// every command during which a signal is likely to come, and in front of each run of a
+// loop; in texts without such marks before the next command. EXIT traps run when
+// the shell has ended, in the same Runner: runShell. ERR traps run in a callback of the
+// interpreter, and DEBUG traps at marks before the commands. A shell that a signal has
+// ended has the time of Options.Grace for the trap of its end.
 //
 // # Poison
 //

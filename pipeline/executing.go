@@ -84,6 +84,17 @@ func exitCode(r *interp.Runner) int {
 	return int(reflect.ValueOf(r).Elem().Field(exitField).FieldByName("code").Uint())
 }
 
+// functionDepth returns how many functions a Runner executes, one in another. Each has a
+// scope of its own for variables.
+func functionDepth(r *interp.Runner) (depth int) {
+	for s, ok := scopeOf(variablesOf(r)); ok; s, ok = s.outer() {
+		if s.isFunction() {
+			depth++
+		}
+	}
+	return depth
+}
+
 // inCallback tells a Runner whether it runs the callback of a trap, in which it does not
 // obey "exit" and "return". It is the one field that is written: the command of a trap is
 // run by us, and bash obeys them there.

@@ -391,7 +391,10 @@ func (x *execution) withTraps(sh *shell, hc interp.HandlerContext, args []string
 			}
 		}
 		// It is no failure of its own.
-		st.called, st.inside = false, true
+		st.called = false
+		if x.plan.errs {
+			st.depth = functionDepth(runnerOf(hc))
+		}
 		st.ending = st.ending || args[0] == "exit" && len(st.running) == 0
 	case "exec":
 		st.execing = len(args) > 1

@@ -13,6 +13,9 @@ func (l *lifter) job(s *syntax.Stmt, ignored bool) {
 	// bash does not negate the status of a command in the background.
 	inner := &syntax.Stmt{Position: s.Position, Cmd: s.Cmd, Redirs: s.Redirs}
 	planned := &plannedJob{text: l.jobText(s)}
+	if written := l.written[s]; written != nil {
+		planned.abrupt = endsAbruptly(written.Cmd)
+	}
 	planned.ignored, planned.function = ignored, l.function
 	planned.input = redirectsInput(inner)
 	if call, ok := s.Cmd.(*syntax.CallExpr); ok && len(call.Args) > 0 && l.owned[s] == nil {

@@ -42,6 +42,9 @@ import (
 //
 // Where Options.Replaceable allows it, Run may return a *Replacement.
 //
+// When the script has a trap for its end, that runs also when ctx has ended it, unless
+// the signal is KILL; it then has the grace to end.
+//
 // A Program may be run several times, also at the same time.
 func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 	x, err := newExecution(prog, opts)

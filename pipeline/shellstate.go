@@ -37,8 +37,9 @@ type shellState struct {
 	running []runningTrap
 	armed   bool  // a function has set the ERR trap: it acts in functions
 	called  bool  // a command was called since the latest failure that the ERR trap was for
-	inside  bool  // that was in a function
+	depth   int   // of functions that it was in
 	simple  bool  // it runs one simple command only, whose failure its parent sees
+	abrupt  bool  // it runs no trap for its end: see endsAbruptly
 	ending  bool  // it ends because a command has failed, or by "exit"
 	exiting error // the end that an ERR trap has given the shell; nil: none
 	exits   bool  // exiting is one

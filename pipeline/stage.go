@@ -58,7 +58,7 @@ type stageRun struct {
 // after the stages behind it have been killed if it was lost.
 func (s *stageRun) run() {
 	defer close(s.done)
-	s.shell.state.simple = s.plan.Call != nil
+	s.shell.state.simple, s.shell.state.abrupt = s.plan.Call != nil, endsAbruptly(s.plan.Stmt.Cmd)
 	err := s.pipeline.x.runShell(s.ctx, s.shell, s.plan.file)
 	cause := context.Cause(s.ctx) // before the pipeline may decide
 	s.ticket.leave()

@@ -176,7 +176,7 @@ func (x *execution) markTrap(ctx context.Context, sh *shell, hc interp.HandlerCo
 		if ends, err := x.runTrap(ctx, hc, st, trapEXIT, command, hc.LastExitStatus); ends {
 			return err
 		}
-		st.called, st.inside = false, false // the status has been seen
+		st.called, st.depth = false, 0 // the status has been seen
 	}
 	return failure(hc.LastExitStatus)
 }
@@ -219,18 +219,18 @@ func (x *execution) armERR(ctx context.Context, hc interp.HandlerContext, on boo
 func (x *execution) failed(ctx context.Context, hc interp.HandlerContext, st *shellState) {
 	command, _ := st.trapped(trapERR)
 	runner := runnerOf(hc)
-	function := inFunction(runner)
-	if command == "" || st.ending || st.simple && !function || st.runs(trapERR) || !st.called && (function || !st.inside) {
+	function, depth := inFunction(runner), functionDepth(runner)
+	if command == "" || st.ending || st.simple && !function || st.runs(trapERR) || !st.called && depth >= st.depth {
 		return
 	}
-	st.called, st.inside = false, function
+	st.called, st.depth = false, depth
 	if function && !st.tracing() && !st.armed {
 		return
 	}
 	inCallback(runner, false)
 	ends, _ := x.runTrap(ctx, hc, st, trapERR, command, hc.LastExitStatus)
 	inCallback(runner, true)
-	st.called, st.inside = false, function
+	st.called, st.depth = false, depth
 	ends, code := ends && runner.Exited(), exitCode(runner)
 	st.ending = ends || option(ctx, hc, "errexit")
 	if ends {
@@ -328,7 +328,19 @@ func (x *execution) endShell(ctx context.Context, sh *shell, file *syntax.File, 
 // atExit reports whether there is a trap for the end of the shell.
 func (st *shellState) atExit() bool {
 	command, _ := st.trapped(trapEXIT)
-	return command != ""
+	return command != "" && !st.abrupt
+}
+
+// endsAbruptly reports whether bash runs no EXIT trap at the end of the shell that it
+// makes for a command as a stage, or in the background.
+func endsAbruptly(cmd syntax.Command) bool {
+	switch cmd := cmd.(type) {
+	case *syntax.IfClause, *syntax.WhileClause, *syntax.ForClause, *syntax.CaseClause:
+		return true
+	case *syntax.BinaryCmd:
+		return cmd.Op == syntax.AndStmt || cmd.Op == syntax.OrStmt
+	}
+	return false
 }
 
 // mayFinish reports whether a shell whose context has ended may run the trap for its
