@@ -21,6 +21,8 @@ type builtin func(ctx context.Context, c *builtinCall) error
 // builtinOf returns the builtin of a name, or nil where it is the interpreter's, or none.
 func builtinOf(name string) builtin {
 	switch name {
+	case "break", "continue", "return", "exit":
+		return leave
 	case "pwd":
 		return pwd
 	}

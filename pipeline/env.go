@@ -17,7 +17,7 @@ func environment(env expand.Environ) []string {
 	for name, v := range env.Each {
 		_, exported := values[name]
 		exported = exported || v.Exported || name == "PWD" || name == "OLDPWD"
-		if v.IsSet() && v.Kind == expand.String && exported {
+		if v.IsSet() && v.Kind == expand.String && exported && !isMark(name) {
 			values[name] = v.Str
 		} else {
 			delete(values, name)

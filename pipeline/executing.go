@@ -2,7 +2,10 @@ package pipeline
 
 import (
 	"reflect"
+	"slices"
+	"unsafe"
 
+	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
 )
 
@@ -16,6 +19,9 @@ var (
 	noErrExit   = field[interp.Runner, bool]("noErrExit")
 	inFuncField = field[interp.Runner, bool]("inFunc")
 	inSource    = field[interp.Runner, bool]("inSource")
+	configField = field[interp.Runner, *expand.Config]("ecfg")
+	environ     = field[interp.Runner, expand.WriteEnviron]("writeEnv")
+	latestCode  = index2(reflect.TypeFor[interp.Runner](), "lastExpandExit", "code", reflect.Uint8)
 )
 
 // field returns the index of a struct's field. It panics where there is none of that
@@ -28,6 +34,17 @@ func field[Struct, Type any](name string) int {
 		panic("pipeline: " + t.String() + " has no field " + name + " of type " + reflect.TypeFor[Type]().String())
 	}
 	return f.Index[0]
+}
+
+// index2 is field for a field of that kind in one whose type has no name here.
+func index2(t reflect.Type, outer, inner string, kind reflect.Kind) []int {
+	f, ok := t.FieldByName(outer)
+	if ok && f.Type.Kind() == reflect.Struct {
+		if g, ok := f.Type.FieldByName(inner); ok && g.Type.Kind() == kind {
+			return append(slices.Clone(f.Index), g.Index...)
+		}
+	}
+	panic("pipeline: " + t.String() + " has no field " + outer + "." + inner + " of kind " + kind.String())
 }
 
 // runnerOf returns the Runner that a handler is called in. It executes the handler,
@@ -49,4 +66,34 @@ func situationOf(r *interp.Runner) situation {
 		ignored: v.Field(noErrExit).Bool(),
 		returns: v.Field(inFuncField).Bool() || v.Field(inSource).Bool(),
 	}
+}
+
+// configOf returns how r expands words. What it refers to is for what runs in r.
+func configOf(r *interp.Runner) *expand.Config {
+	return (*expand.Config)(reflect.ValueOf(r).Elem().Field(configField).UnsafePointer())
+}
+
+// environOf returns the variables of r, to which no option of the shell applies.
+func environOf(r *interp.Runner) expand.WriteEnviron {
+	f := reflect.ValueOf(r).Elem().Field(environ)
+	return *(*expand.WriteEnviron)(unsafe.Pointer(f.UnsafeAddr()))
+}
+
+// parentOf returns the variables of the shell that r was made in, for what the
+// interpreter runs while that waits: a command substitution.
+func parentOf(r *interp.Runner) expand.WriteEnviron {
+	own := environOf(r)
+	f := reflect.ValueOf(own).Elem().FieldByName("parent")
+	if !f.IsValid() || f.Type() != reflect.TypeFor[expand.Environ]() {
+		panic("pipeline: " + f.String() + " is no parent of variables")
+	}
+	if parent, ok := (*(*expand.Environ)(unsafe.Pointer(f.UnsafeAddr()))).(expand.WriteEnviron); ok {
+		return parent
+	}
+	return own
+}
+
+// lastExpansion returns the status of the latest command substitution in r.
+func lastExpansion(r *interp.Runner) int {
+	return int(reflect.ValueOf(r).Elem().FieldByIndex(latestCode).Uint())
 }

@@ -50,6 +50,10 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 				return exitWith(lost.status), nil
 			}
 		}
+	case "break", "continue", "return", "exit":
+		if !isFunction(hc, args[0]) {
+			return x.control(hc, args), nil
+		}
 	case "eval", "source", ".", "trap", "command", "builtin":
 		if !isFunction(hc, args[0]) {
 			return x.withText(args), nil
@@ -164,6 +168,14 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		}
 		defer x.commands.leave()
 		return x.runHeld(ctx, sh, hc, args[0], x.plan.script(index(args[1])), index(args[2]))
+	case markExpand:
+		return x.expand(ctx, hc, x.plan.script(index(args[1])), index(args[2]), args[3])
+	case markPerform:
+		return x.perform(ctx, hc, x.plan.script(index(args[1])), index(args[2]))
+	case markNoLoop:
+		return noLoop(hc, args[1])
+	case markKeep:
+		return keepStatus(hc, args[1:])
 	case markFunction:
 		define(hc, x.plan.script(index(args[1])).functions[index(args[2])])
 		return nil
@@ -202,15 +214,16 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		}
 	}
 	status := hc.LastExitStatus
-	if args[0] == markLoop {
+	if args[0] == markLoop && hc.LastExitStatus == 0 {
 		var err error
 		if status, err = strconv.Atoi(args[1]); err != nil {
 			return err
 		}
-		if status != 0 && option(ctx, hc, "errexit") {
-			// What failed was part of a condition; the status would end the shell.
-			_ = hc.Builtin(internal(ctx), []string{"eval", ":"})
-			return nil
+	}
+	if args[0] == markKept {
+		var err error
+		if status, err = kept(hc, args[1]); err != nil {
+			return err
 		}
 	}
 	if v := sh.last.Load(); v != nil && v.status == status {

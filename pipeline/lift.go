@@ -50,8 +50,14 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 	}
 	l.survey(prog.File)
 	timed(sc)
+	controlled(sc)
 	looped(sc)
+	if p.errexit || p.errtrap {
+		quieted(sc)
+	}
 	sc.file.Stmts = l.list(sc.file.Stmts, nil, false)
+	p.habits.learn(prog.File)
+	p.reword(sc)
 	return sc
 }
 

@@ -20,8 +20,13 @@ const (
 	markTraps    = "\x00traps"    // prints the traps
 	markPlain    = "\x00plain"    // switches "set -e" off; keeps the status
 	markStatus   = "\x00status"   // ends with the status of the command before it
-	markLoop     = "\x00loop"     // with a status: ends with it, unless "set -e" is on
+	markLoop     = "\x00loop"     // with a status: ends with that of the command before it, else with this one
 	markStatuses = "\x00statuses" // brings PIPESTATUS up to date; keeps the status
+	markExpand   = "\x00expand"   // in $( ), with a script and an index in its expansions: does it
+	markPerform  = "\x00perform"  // with the same: assignments and arithmetic that are commands
+	markNoLoop   = "\x00noloop"   // with "break" or "continue": says that there is no loop
+	markKeep     = "\x00keep"     // with a variable, and a status or none: keeps it, or the one before
+	markKept     = "\x00kept"     // with the variable: ends with what was kept
 	markTime     = "\x00time"     // measures; keeps the status
 
 	markBody   = "\x00body"   // the name of a function that holds what may "return"

@@ -2,9 +2,11 @@ package pipeline
 
 import (
 	"bytes"
+	"slices"
 	"sort"
 	"sync"
 
+	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
 
@@ -19,26 +21,29 @@ type plan struct {
 	jobs     bool            // the program has commands in the background
 	linger   bool            // and to wait for those of a stage cannot take for ever
 	errexit  bool            // "set -e" may be on
+	errtrap  bool            // ERR may be trapped
 	statuses bool            // PIPESTATUS may be read
 
-	mu    sync.RWMutex
-	texts texts
+	mu     sync.RWMutex
+	texts  texts
+	habits habits
 }
 
 // A script is a text prepared for the interpreter, with what the marks in it stand
 // for. It is not changed when it is finished.
 type script struct {
-	id        int  // 0 is the program's own
-	end       uint // of the offsets in its tree
-	file      *syntax.File
-	pipelines []*plannedPipeline // of two or more stages
-	shells    []*plannedShell
-	functions []*syntax.FuncDecl            // that marks define
-	bodies    map[*syntax.Stmt]*syntax.Stmt // of functions, with what the user has written
-	stages    map[syntax.Pos]*plannedStage  // every stage with a name, by the name's position in the copy
-	alone     map[syntax.Pos]bool           // simple commands in the background, by the position of their name
-	changed   bool                          // something in it was rewritten
-	lasting   bool                          // what is in it may run when the text has been run
+	id         int  // 0 is the program's own
+	end        uint // of the offsets in its tree
+	file       *syntax.File
+	pipelines  []*plannedPipeline // of two or more stages
+	shells     []*plannedShell
+	expansions []*plannedExpansion           // that marks do
+	functions  []*syntax.FuncDecl            // that marks define
+	bodies     map[*syntax.Stmt]*syntax.Stmt // of functions, with what the user has written
+	stages     map[syntax.Pos]*plannedStage  // every stage with a name, by the name's position in the copy
+	alone      map[syntax.Pos]bool           // simple commands in the background, by the position of their name
+	changed    bool                          // something in it was rewritten
+	lasting    bool                          // what is in it may run when the text has been run
 }
 
 // A plannedPipeline is one that this package runs itself: all of two or more stages.
@@ -73,8 +78,8 @@ type plannedShell struct {
 }
 
 // newPlan prepares prog, whose tree is not changed.
-func newPlan(prog *parser.Program, name string) *plan {
-	p := &plan{texts: newTexts(), statuses: bytes.Contains(prog.Source, []byte("PIPESTATUS"))}
+func newPlan(prog *parser.Program, name string, env expand.Environ) *plan {
+	p := &plan{texts: newTexts(), habits: habits{bytes: localeIsC(env)}, statuses: bytes.Contains(prog.Source, []byte("PIPESTATUS"))}
 	p.background(prog.File)
 	p.main = p.newScript(0, prog, name, positionShift)
 	for i, pl := range prog.Pipelines {
@@ -132,6 +137,7 @@ func (p *plan) background(file *syntax.File) {
 				name := n.Args[0].Lit()
 				unknown = unknown || runsText(name)
 				p.errexit = p.errexit || name == "set" && len(n.Args) > 1
+				p.errtrap = p.errtrap || name == "trap" && slices.ContainsFunc(n.Args, func(w *syntax.Word) bool { return w.Lit() == "ERR" })
 			}
 		case *syntax.FuncDecl:
 			if n.Name != nil {

@@ -135,7 +135,7 @@ func newExecution(prog *parser.Program, opts Options) (*execution, error) {
 		opts.Env = os.Environ()
 	}
 	x := &execution{
-		plan: newPlan(prog, opts.Name), opts: opts,
+		plan: newPlan(prog, opts.Name, expand.ListEnviron(opts.Env...)), opts: opts,
 		openFile: interp.DefaultOpenHandler(),
 		remnant:  remnant{over: make(chan struct{})},
 	}
@@ -189,6 +189,9 @@ func runGuarded(ctx context.Context, sh *shell, node syntax.Node) (err error) {
 			err = &bugError{p, debug.Stack()}
 		}
 	}()
+	if file, ok := node.(*syntax.File); ok && len(file.Stmts) > 0 {
+		sh.at.CompareAndSwap(0, packPlace(file.Stmts[0].Pos()))
+	}
 	return sh.runner.Run(causeContext{withShell(ctx, sh)}, node)
 }
 

@@ -36,7 +36,7 @@ type text struct {
 
 func newTexts() texts {
 	return texts{
-		secret: rand.Text(),
+		secret: "_" + rand.Text(), // a name of a variable may begin with it
 		byText: make(map[string]*text), traps: make(map[string]string),
 	}
 }
@@ -64,7 +64,10 @@ func (p *plan) unmasked(word string) string {
 
 // mayNeedMarks is false for texts that surely are left as they are.
 func mayNeedMarks(text string) bool {
-	for _, s := range []string{"|", "while", "until", "time", "PIPESTATUS", "-f", "return", "local", "trap"} {
+	for _, s := range []string{
+		"|", "while", "until", "time", "PIPESTATUS", "-f", "return", "local", "trap",
+		"${", "((", "{", "~", "IFS", "let", "[[", "]=", "+=", "readonly", "&&", "break", "continue", "!", "\\", "set",
+	} {
 		if strings.Contains(text, s) {
 			return true
 		}
