@@ -31,6 +31,23 @@ func ParseBelow(name string, src []byte, lines int) (*Program, error) {
 		return nil, ErrorList{text.errorAt(0, fmt.Sprintf("the script is too long: %d bytes, of at most %d", len(src), maxSource), nil)}
 	}
 	file, failed := parseFile(text, src)
+	for range maxRepairs {
+		if failed == nil {
+			break
+		}
+		better := false
+		for _, next := range repaired(src, text.lines[failed.Line-1-lines]+failed.Column-1) {
+			t := newSource(name, next, lines)
+			f, bad := parseFile(t, next)
+			if bad == nil || bad.Line > failed.Line || bad.Line == failed.Line && bad.Column > failed.Column+1 {
+				text, src, file, failed, better = t, next, f, bad, true
+				break
+			}
+		}
+		if !better {
+			break
+		}
+	}
 	if failed != nil {
 		return nil, ErrorList{failed}
 	}

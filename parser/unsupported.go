@@ -53,22 +53,10 @@ var unsupported = []Construct{
 		},
 	},
 	{
-		Name:    `"! !"`,
-		Instead: "leave both out",
-		Example: "! ! true",
-		needs:   "!",
-	},
-	{
 		Name:    "an array assigned in front of a command",
 		Instead: "assign it in a command of its own",
 		Example: "a=(1 2) env",
 		needs:   "=",
-	},
-	{
-		Name:    `a subshell that begins with "(("`,
-		Instead: `write "( ("`,
-		Example: "((echo a); echo b)",
-		needs:   "((",
 	},
 }
 

@@ -34,6 +34,8 @@ func builtinOf(name string) builtin {
 		return read
 	case "mapfile", "readarray":
 		return mapfile
+	case "break", "continue", "return", "exit":
+		return leave
 	case "pwd":
 		return pwd
 	case "exec":

@@ -8,7 +8,7 @@ import (
 )
 
 // A content is a set of what a part of a text holds, at any depth.
-type content uint8
+type content uint16
 
 const (
 	hasSubst        content = 1 << iota // $( ), <( ) or >( ), or what else lifter.words rewrites
@@ -19,6 +19,7 @@ const (
 	hasLoop                             // "while" or "until"
 	hasTrace                            // what may show the commands that run: "set -x", a trap
 	holdsJobs                           // commands in the background
+	hasLeave                            // "break" or "continue", or what may run one
 )
 
 // contents are those of the statements of a tree's copy, as they were written. One that
@@ -52,7 +53,7 @@ func contentOf(n syntax.Node) (c content) {
 		return hasSubst | hasProcSubst
 	case *syntax.TimeClause:
 		return hasTime
-	case *syntax.WhileClause:
+	case *syntax.WhileClause, *syntax.CStyleLoop:
 		return hasLoop
 	case *syntax.CallExpr, *syntax.DeclClause:
 		if isForFunctions(n) {
@@ -63,6 +64,9 @@ func contentOf(n syntax.Node) (c content) {
 		}
 		if call, ok := n.(*syntax.CallExpr); ok && tracesCalls(call) {
 			c |= hasTrace
+		}
+		if mayLeaveLoop(n) {
+			c |= hasLeave
 		}
 	}
 	return c

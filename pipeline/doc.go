@@ -34,6 +34,20 @@
 // is in variables with hidden names, which subshells inherit. How words are put into form
 // and lines are divided is in package format.
 //
+// # Words
+//
+// Words and assignments that the interpreter would not expand as bash does are found in the
+// lifted tree: a command substitution with a mark in it takes their place, and behind it the
+// variable that the mark leaves the value in. Package words expands them, and package arith
+// is its arithmetic. What is plain stays the interpreter's, because a mark costs some
+// microseconds. Names of variables that are for us begin as the names of marks do.
+//
+// # Loops and statuses
+//
+// Where "break" or "continue" stands deeper in a loop than in its own list, what follows it
+// there becomes the body of a loop of one round. A compound command ends with success, and
+// a mark behind it with the status, where "set -e" must not act on that.
+//
 // # Stages, and who closes what
 //
 // Each stage of a pipeline is an interp.Runner.Subshell in a goroutine of

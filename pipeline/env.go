@@ -32,7 +32,7 @@ func environment(env expand.Environ, hidden string) []string {
 		}
 		_, exported := values[name]
 		exported = exported || v.Exported || name == "PWD" || name == "OLDPWD"
-		if v.IsSet() && v.Kind == expand.String && exported {
+		if v.IsSet() && v.Kind == expand.String && exported && !isMark(name) {
 			values[name] = v.Str
 		} else {
 			delete(values, name)

@@ -31,6 +31,7 @@ var (
 	shellOpts   = options("opts")
 	exitField   = statusField()
 	nameField   = field[interp.Runner, string]("filename")
+	latestCode  = index2(reflect.TypeFor[interp.Runner](), "lastExpandExit", "code", reflect.Uint8)
 )
 
 // optionNames are the options of "set -o", in the order of the interpreter's table.
@@ -100,6 +101,17 @@ func functionDepth(r *interp.Runner) (depth int) {
 // run by us, and bash obeys them there.
 func inCallback(r *interp.Runner, is bool) {
 	*(*bool)(reflect.ValueOf(r).Elem().Field(inTrapField).Addr().UnsafePointer()) = is
+}
+
+// index2 is field for a field of that kind in one whose type has no name here.
+func index2(t reflect.Type, outer, inner string, kind reflect.Kind) []int {
+	f, ok := t.FieldByName(outer)
+	if ok && f.Type.Kind() == reflect.Struct {
+		if g, ok := f.Type.FieldByName(inner); ok && g.Type.Kind() == kind {
+			return append(slices.Clone(f.Index), g.Index...)
+		}
+	}
+	panic("pipeline: " + t.String() + " has no field " + outer + "." + inner + " of kind " + kind.String())
 }
 
 // runnerOf returns the Runner that a handler is called in. It executes the handler,
@@ -271,4 +283,21 @@ func optionOf(r *interp.Runner, name string) bool {
 // is read command by command is no such.
 func setName(r *interp.Runner, name string) {
 	*at[string](reflect.ValueOf(r).Elem(), nameField) = name
+}
+
+// parentOf returns the variables of the shell that r was made in, for what the
+// interpreter runs while that waits: a command substitution.
+func parentOf(r *interp.Runner) expand.WriteEnviron {
+	own := variablesOf(r)
+	if s, ok := scopeOf(own); ok {
+		if parent, ok := s.parent().(expand.WriteEnviron); ok {
+			return parent
+		}
+	}
+	return own
+}
+
+// lastExpansion returns the status of the latest command substitution in r.
+func lastExpansion(r *interp.Runner) int {
+	return int(reflect.ValueOf(r).Elem().FieldByIndex(latestCode).Uint())
 }

@@ -64,6 +64,10 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 		if f := fileOf(hc, 1); f != nil && readerGone(ctx, f) {
 			return exitWith(statusPipe), nil
 		}
+	case "break", "continue", "return", "exit":
+		if !isFunction(hc, args[0]) {
+			return x.control(hc, args), nil
+		}
 	case "eval", "source", ".":
 		if !isFunction(hc, args[0]) {
 			if len(args) > 1 && (args[0] == "command" || args[0] == "builtin") && builtinOf(args[1]) != nil {
@@ -207,6 +211,14 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 		return x.runHeld(ctx, sh, hc, args[0], x.plan.script(index(args[1])), index(args[2]))
 	case markRefuse:
 		return x.refuse(veiled(hc), x.plan.script(index(args[1])).refusals[index(args[2])])
+	case markExpand:
+		return x.expand(ctx, hc, x.plan.script(index(args[1])), index(args[2]), args[3])
+	case markPerform:
+		return x.perform(ctx, hc, x.plan.script(index(args[1])), index(args[2]))
+	case markNoLoop:
+		return noLoop(hc, args[1])
+	case markRetain:
+		return keepStatus(hc, args[1:])
 	case markFunction:
 		return x.define(hc, x.plan.script(index(args[1])).functions[index(args[2])])
 	case markDeclare:
@@ -301,15 +313,16 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 	if args[0] == markEnds {
 		status = index(args[1])
 	}
-	if args[0] == markLoop {
+	if args[0] == markLoop && hc.LastExitStatus == 0 {
 		var err error
 		if status, err = strconv.Atoi(args[1]); err != nil {
 			return err
 		}
-		if status != 0 && option(ctx, hc, "errexit") {
-			// What failed was part of a condition; the status would end the shell.
-			_ = hc.Builtin(internal(ctx), []string{"eval", ":"})
-			return nil
+	}
+	if args[0] == markKept {
+		var err error
+		if status, err = kept(hc, args[1]); err != nil {
+			return err
 		}
 	}
 	if v := sh.last.Load(); v != nil && v.status == status {

@@ -50,19 +50,6 @@ func TestEverySignalHasANameThatLeadsBackToIt(t *testing.T) {
 	}
 }
 
-func TestOptionsOfOursAreTakenFromSet(t *testing.T) {
-	for words, want := range map[string]string{
-		"set": "set", "set -e": "set -e", "set -Ee": "set -e", "set -m": ":", "set +m": ":", "set -Eeuo pipefail": "set -euo pipefail",
-		"set -o monitor": ":", "set -euo errtrace": "set -eu", "set -E -- -m": "set -- -m", "set -- -m": "set -- -m", "set a -m": "set a -m",
-		"set -o": "set -o", "set +o pipefail": "set +o pipefail", "set -Eo pipefail x": "set -o pipefail x", "set - -m": "set - -m",
-	} {
-		st := &shellState{}
-		if got := strings.Join(st.options(strings.Fields(words)), " "); got != want {
-			t.Errorf("%s: %s, not %s", words, got, want)
-		}
-	}
-}
-
 func TestTheNumberOfAJobIsItsProcessIDInItsShell(t *testing.T) {
 	x := &execution{}
 	j := &job{plan: &plannedJob{}, known: make(chan struct{})}

@@ -92,14 +92,22 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 	if all&hasTime != 0 {
 		timed(sc)
 	}
+	if id != 0 || p.unknown || all&hasLeave != 0 {
+		controlled(sc)
+	}
 	if all&hasLoop != 0 {
 		looped(sc, id == 0 && !l.statuses && all&hasTrace == 0 && !p.trace)
+	}
+	if p.errexit || l.errs {
+		quieted(sc)
 	}
 	if id == 0 && sc.uses.readonly {
 		l.alone = aloneOnLine(sc.file.Stmts)
 	}
 	letsCalled(sc)
 	sc.file.Stmts = l.list(sc.file.Stmts, nil, false)
+	p.habits.learn(prog.File)
+	p.reword(sc)
 	return sc
 }
 

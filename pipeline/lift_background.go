@@ -13,7 +13,7 @@ func (l *lifter) job(s *syntax.Stmt, ignored bool) {
 	// bash does not negate the status of a command in the background.
 	inner := &syntax.Stmt{Position: s.Position, Cmd: s.Cmd, Redirs: s.Redirs}
 	planned := &plannedJob{text: l.jobText(s)}
-	if written := l.written[s]; written != nil {
+	if written := l.commands[s]; written != nil {
 		planned.abrupt = endsAbruptly(written.Cmd)
 	}
 	planned.ignored, planned.function = ignored, l.function

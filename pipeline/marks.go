@@ -27,8 +27,13 @@ const (
 	markPlain    = "\x00plain"    // switches "set -e" off; keeps the status
 	markStatus   = "\x00status"   // ends with the status of the command before it
 	markName     = "\x00name"     // gives the shell its $0; keeps the status
-	markLoop     = "\x00loop"     // with a status: ends with it, unless "set -e" is on
+	markLoop     = "\x00loop"     // with a status: ends with that of the command before it, else with this one
 	markStatuses = "\x00statuses" // brings PIPESTATUS up to date; keeps the status
+	markExpand   = "\x00expand"   // in $( ), with a script and an index in its expansions: does it
+	markPerform  = "\x00perform"  // with the same: assignments and arithmetic that are commands
+	markNoLoop   = "\x00noloop"   // with "break" or "continue": says that there is no loop
+	markRetain   = "\x00retain"   // with a variable, and a status or none: keeps it, or the one before
+	markKept     = "\x00kept"     // with the variable: ends with what was kept
 	markTime     = "\x00time"     // measures; keeps the status
 	markDescend  = "\x00descend"  // begins a subshell; keeps the status
 	markEnter    = "\x00enter"    // with its name: begins a function; keeps the status

@@ -6,6 +6,7 @@ import (
 	"sort"
 	"sync"
 
+	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
 
@@ -34,9 +35,10 @@ type plan struct {
 	persists    bool // and an "exec" may open something in a function, or in a text
 	trace       bool // the script begins with "set -x"
 
-	mu    sync.RWMutex
-	texts texts
-	files map[*syntax.Stmt]string // in which the bodies of functions stand, where that is not the script
+	mu     sync.RWMutex
+	texts  texts
+	files  map[*syntax.Stmt]string // in which the bodies of functions stand, where that is not the script
+	habits habits
 }
 
 // A script is a text prepared for the interpreter, with what the marks in it stand
@@ -49,7 +51,8 @@ type script struct {
 	uses         features
 	pipelines    []*plannedPipeline // of two or more stages
 	shells       []*plannedShell
-	functions    []*syntax.FuncDecl // that marks define
+	expansions   []*plannedExpansion // that marks do
+	functions    []*syntax.FuncDecl  // that marks define
 	jobs         []*plannedJob
 	declarations []*syntax.DeclClause
 	refusals     []*parser.Error               // of statements that cannot be run
@@ -96,9 +99,10 @@ type plannedShell struct {
 	jobs         bool // it may start commands in the background
 }
 
-// newPlan prepares prog, whose tree is not changed, to run with options of "set".
-func newPlan(prog *parser.Program, name string, set ...string) *plan {
-	p := &plan{texts: newTexts(), statuses: bytes.Contains(prog.Source, []byte("PIPESTATUS"))}
+// newPlan prepares prog, whose tree is not changed, to run in an environment with options
+// of "set".
+func newPlan(prog *parser.Program, name string, env expand.Environ, set ...string) *plan {
+	p := &plan{texts: newTexts(), habits: habits{bytes: localeIsC(env)}, statuses: bytes.Contains(prog.Source, []byte("PIPESTATUS"))}
 	for word, may := range map[string]*bool{"alias": &p.aliases, "enable": &p.disables} {
 		*may = bytes.Contains(prog.Source, []byte(word))
 	}

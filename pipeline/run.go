@@ -172,7 +172,7 @@ func newExecution(prog *parser.Program, opts Options) (*execution, error) {
 		opts.Env = os.Environ()
 	}
 	x := &execution{
-		plan: newPlan(prog, opts.Name, opts.Set...), opts: opts, begun: time.Now(), shellOptions: defaultShellOptions,
+		plan: newPlan(prog, opts.Name, expand.ListEnviron(opts.Env...), opts.Set...), opts: opts, begun: time.Now(), shellOptions: defaultShellOptions,
 		openFile: interp.DefaultOpenHandler(),
 		remnant:  remnant{over: make(chan struct{})},
 	}
@@ -248,6 +248,9 @@ func runGuarded(ctx context.Context, sh *shell, node syntax.Node) (err error) {
 			err = &bugError{p, debug.Stack()}
 		}
 	}()
+	if file, ok := node.(*syntax.File); ok && len(file.Stmts) > 0 {
+		sh.at.CompareAndSwap(0, packPlace(file.Stmts[0].Pos()))
+	}
 	return sh.runner.Run(causeContext{withShell(ctx, sh)}, node)
 }
 

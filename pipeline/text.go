@@ -74,7 +74,7 @@ func (p *plan) mayNeedMarks(text string) bool {
 		return true
 	}
 	for _, s := range []string{"|", "while", "until", "time", "let", "PIPESTATUS", "-f", "return", "local", "trap",
-		"declare", "typeset", "export", "readonly", "unset", "()", "$-", "${-", "+=", "FUNCNAME", "BASH_", "function", "SECONDS", "nocasematch", "[[ -o", "/dev/", "alias", "((", "!", "=("} {
+		"declare", "typeset", "export", "readonly", "unset", "()", "$-", "${-", "+=", "FUNCNAME", "BASH_", "function", "SECONDS", "nocasematch", "[[", "/dev/", "${", "{", "~", "IFS", "]=", "&&", "break", "continue", "\\", "set", "alias", "((", "!", "=("} {
 		if strings.Contains(text, s) {
 			return true
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"mvdan.cc/sh/v3/expand"
+
 	"rpipe/parser"
 )
 
@@ -17,7 +19,7 @@ func planOf(t *testing.T, script string) *plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newPlan(prog, "test")
+	return newPlan(prog, "test", expand.ListEnviron())
 }
 
 func TestTextsWithPipelinesAreAllPrepared(t *testing.T) {
