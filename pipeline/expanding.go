@@ -58,6 +58,7 @@ func (v expansionVariables) Set(name string, vr expand.Variable) error { return 
 func (x *execution) expansions(hc interp.HandlerContext, e *plannedExpansion, to expand.WriteEnviron) (*words.Shell, *int) {
 	r := runnerOf(hc)
 	cfg := expansionOf(r)
+	_ = interp.StdIO(hc.Stdin, hc.Stdout, veiled(hc))(r) // the mark's veil, until its end; it does not fail for files
 	status := -1
 	sh := &words.Shell{
 		Vars: expansionVariables{cfg.Env, to.Set},

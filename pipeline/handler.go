@@ -462,7 +462,7 @@ func (x *execution) open(ctx context.Context, path string, flag int, _ os.FileMo
 	}
 	switch path {
 	case markVeil:
-		return &veil{hc.Stderr}, nil
+		return &veil{veiled(hc)}, nil
 	case markUnveil:
 		return unveil(hc)
 	case markOutput:

@@ -12,7 +12,7 @@ func TestTextThatCannotBeRunAsByBashIsNotRunAtAll(t *testing.T) {
 		"source <(echo 'echo ran; cat </dev/tcp/localhost/1'); echo status $?",
 		"if true; then cat </dev/tcp/localhost/1; fi; echo status $?",
 		"f() { echo ran | cat </dev/tcp/localhost/1; }; f; echo status $?",
-		"eval 'eval \"! ! true\"'; echo status $?",
+		"eval 'eval \"cat </dev/tcp/localhost/1\"'; echo status $?",
 	} {
 		got, stderr, _ := runHere(t, script)
 		if want := (outcome{"status 2\n", 0}); got != want {

@@ -210,7 +210,7 @@ func (rw *reworder) operandNeeds(w *syntax.Word) bool {
 func (rw *reworder) assignNeeds(as *syntax.Assign) bool {
 	name := as.Name.Value
 	associative := rw.any || rw.arrays[name]
-	if rw.fixed[name] || as.Append && as.Index != nil || associative && (as.Array != nil || as.Append) {
+	if as.Append && as.Index != nil || associative && (as.Array != nil || as.Append) {
 		return true
 	}
 	if as.Index != nil {

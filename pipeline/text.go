@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"slices"
@@ -132,7 +133,7 @@ func (p *plan) rewrite(t *text) {
 		return
 	}
 	sc := p.newScript(p.texts.latest+1, prog, p.main.file.Name, shift)
-	if !sc.changed {
+	if !sc.changed && bytes.Equal(prog.Source, []byte(t.written)) {
 		return
 	}
 	printed, ok := print(sc.file)
