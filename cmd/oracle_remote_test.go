@@ -38,7 +38,7 @@ var harmless = regexp.MustCompile(`^[a-z0-9 ;$-]*$`)
 // choose picks. n is how many it can pick.
 func withHosts(script string, choose func(i int) bool) (remote string, n int) {
 	prog, err := parser.Parse("", []byte(script))
-	if err != nil || strings.Contains(script, "@") {
+	if err != nil || strings.Contains(script, "@") || string(prog.Source) != script {
 		return script, 0
 	}
 	own := make(map[string]bool) // functions and aliases

@@ -53,6 +53,16 @@ var unsupported = []Construct{
 		},
 	},
 	{
+		Name:    "coproc",
+		Instead: "make two FIFOs with mkfifo, and run the command in the background",
+		Example: "coproc cat",
+		needs:   "coproc",
+		is: func(n syntax.Node, _ string) bool {
+			_, is := n.(*syntax.CoprocClause)
+			return is
+		},
+	},
+	{
 		Name:    "an array assigned in front of a command",
 		Instead: "assign it in a command of its own",
 		Example: arrayInFront,

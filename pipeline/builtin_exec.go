@@ -52,7 +52,7 @@ func execProgram(ctx context.Context, c *builtinCall) error {
 	if !isAddress(in.args[0]) && c.x.replaces(c.sh, c.hc) {
 		if r := c.x.replacement(c.hc, &in); r != nil {
 			c.x.becomes = r
-			_ = c.end("trap", "-", "EXIT")
+			c.dropEXIT()
 			return c.end("exit", "0")
 		}
 	}
@@ -63,13 +63,21 @@ func execProgram(ctx context.Context, c *builtinCall) error {
 		err = c.x.runProgram(ctx, c.sh, c.hc, &in)
 	}
 	if in.started {
-		_ = c.end("trap", "-", "EXIT")
+		c.dropEXIT()
 	}
 	var status interp.ExitStatus
 	if err != nil && !errors.As(err, &status) {
 		return err
 	}
 	return c.end("exit", strconv.Itoa(int(status)))
+}
+
+// dropEXIT makes the shell end without its EXIT trap: another program has its place.
+func (c *builtinCall) dropEXIT() {
+	st := c.x.stateOf(c.sh, c.hc)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.reset(trapEXIT)
 }
 
 // An invocation is how a program is called.

@@ -11,7 +11,6 @@ func TestWhatIsWrongInAnExpansionIsToldWithItsLine(t *testing.T) {
 		"x=ab\n\necho ${x:1:-9}":       "rpipe: line 3: -9: substring expression < 0",
 		"((08))":                       "rpipe: line 1: 08: value too great for base",
 		"set -u; echo ${nope@Q}":       "rpipe: line 1: nope: unbound variable",
-		"readonly c=1\nc=2":            "rpipe: line 2: c: readonly variable",
 		"f() { break; }; f":            "rpipe: line 1: break: only meaningful in a loop",
 		"for i in 1; do break x; done": "rpipe: line 1: break: x: numeric argument required",
 		"eval '\necho $((1%0))'":       "1%0: division by 0",
