@@ -35,25 +35,28 @@ var serviceTopologies = []serviceTopology{
 // serviceFault is a row of the services' table: how something breaks, and what may come
 // of it in each of serviceTopologies, as faultsDocument shows it.
 type serviceFault struct {
-	name   string
-	server string // of inetds
-	strike func(f *field, program int)
-	want   [3][]string
-	repair func(f *field, program int) // of what would be left; nil: nothing is
+	name    string
+	servers string // of inetds
+	strike  func(f *field, program int)
+	want    [3][]string
+	repair  func(f *field, program int) // of what would be left; nil: nothing is
 }
 
 var serviceFaults = []serviceFault{
-	{"nothing", "tcpserver", func(*field, int) {}, [3][]string{{"0 all"}, {"0 all"}, {"0 all"}}, nil},
-	{"the client: kill -9", "tcpserver", killClient, [3][]string{{"137 -"}, {"137 -"}, {"137 -"}}, nil},
-	{"the client: SIGSTOP for a while", "tcpserver", stopClient, [3][]string{{"0 all"}, {"0 all"}, {"0 all"}}, nil},
+	{"nothing", "tcpserver rpiped", func(*field, int) {}, [3][]string{{"0 all"}, {"0 all"}, {"0 all"}}, nil},
+	{"the client: kill -9", "tcpserver rpiped", killClient, [3][]string{{"137 -"}, {"137 -"}, {"137 -"}}, nil},
+	{"the client: SIGSTOP for a while", "tcpserver rpiped", stopClient, [3][]string{{"0 all"}, {"0 all"}, {"0 all"}}, nil},
 	{"the program, whose stdout is the socket: kill -9", "tcpserver", killProgram, [3][]string{{"0 part"}, {"0 -", "76 -"}, {"76 -"}}, nil},
 	{"the program, behind a relay: kill -9", "socat", killProgram, [3][]string{{"0 part"}, {"0 -", "76 -"}, {"0 -", "76 -"}}, nil},
 	{"the relay: kill -9", "socat", killServer, [3][]string{{"0 part"}, {"0 part", "76 part"}, {"76 part"}}, nil},
-	{"the connection: RST", "tcpserver", cutConnection(reset), [3][]string{{"76 -"}, {"76 -"}, {"76 -"}}, nil},
-	{"the connection: FIN both ways", "tcpserver", cutConnection(fin), [3][]string{{"0 part"}, {"0 part"}, {"0 part", "76 part"}}, nil},
-	{"the connection: FIN to the service", "tcpserver", cutConnection(finToHost), [3][]string{{"0 all"}, {"0 part"}, {"0 part", "76 part"}}, nil},
-	{"the connection: FIN to the caller", "tcpserver", cutConnection(finToUser), [3][]string{{"0 part"}, {"0 all"}, {"0 all"}}, nil},
-	{"the wire: cut", "tcpserver", cutWire, [3][]string{{"76 -"}, {"76 -"}, {"76 -"}}, cutConnection(reset)},
+	{"rpiped's program: kill -9", "rpiped", killProgram, [3][]string{{"76 -"}, {"76 -"}, {"76 -"}}, nil},
+	{"rpiped's reaper: kill -9", "rpiped", killServer, [3][]string{{"76 -"}, {"76 -"}, {"76 -"}}, nil},
+	{"rpiped: kill -9", "rpiped", killDaemon, [3][]string{{"76 -"}, {"76 -"}, {"76 -"}}, nil},
+	{"the connection: RST", "tcpserver rpiped", cutConnection(reset), [3][]string{{"76 -"}, {"76 -"}, {"76 -"}}, nil},
+	{"the connection: FIN both ways", "tcpserver rpiped", cutConnection(fin), [3][]string{{"0 part"}, {"0 part"}, {"0 part", "76 part"}}, nil},
+	{"the connection: FIN to the service", "tcpserver rpiped", cutConnection(finToHost), [3][]string{{"0 all"}, {"0 part"}, {"0 part", "76 part"}}, nil},
+	{"the connection: FIN to the caller", "tcpserver rpiped", cutConnection(finToUser), [3][]string{{"0 part"}, {"0 all"}, {"0 all"}}, nil},
+	{"the wire: cut", "tcpserver rpiped", cutWire, [3][]string{{"76 -"}, {"76 -"}, {"76 -"}}, cutConnection(reset)},
 }
 
 func killClient(f *field, _ int) { f.check(f.call.cmd.Process.Kill()) }
@@ -68,13 +71,19 @@ func stopClient(f *field, _ int) {
 func killProgram(f *field, program int) { f.check(syscall.Kill(program, syscall.SIGKILL)) }
 
 // killServer kills what stands between the program and the socket.
-func killServer(f *field, program int) {
+func killServer(f *field, program int) { killProgram(f, f.parent(program)) }
+
+// killDaemon kills what stands above that.
+func killDaemon(f *field, program int) { killServer(f, f.parent(program)) }
+
+// parent is that of a process.
+func (f *field) parent(pid int) int {
 	parent := 0
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", program))
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	f.check(err)
 	_, err = fmt.Sscanf(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " %c %d", new(rune), &parent)
 	f.check(err)
-	f.check(syscall.Kill(parent, syscall.SIGKILL))
+	return parent
 }
 
 func cutConnection(c cut) func(*field, int) {
@@ -97,7 +106,7 @@ func cutWire(f *field, _ int) {
 	}
 }
 
-// TestServiceFaults breaks one thing while a service is called, behind servers that know
+// TestServiceFaults breaks one thing while a service is called, behind rpiped and servers that know
 // nothing of rpipe, and looks at what the user is told and what was committed.
 func TestServiceFaults(t *testing.T) {
 	for _, tool := range []string{"tcpserver", "socat"} {
@@ -108,17 +117,20 @@ func TestServiceFaults(t *testing.T) {
 	var names []string
 	rows := make(map[string]serviceFault)
 	columns := make(map[string]int)
+	behind := make(map[string]string)
 	for _, fault := range serviceFaults {
 		for i, top := range serviceTopologies {
-			name := fault.name + ", " + top.name
-			names, rows[name], columns[name] = append(names, name), fault, i
+			for server := range strings.FieldsSeq(fault.servers) {
+				name := fault.name + ", " + top.name + ", " + server
+				names, rows[name], columns[name], behind[name] = append(names, name), fault, i, server
+			}
 		}
 	}
-	together(t, *atOnce, names, func(t *testing.T, name string) { rows[name].try(t, columns[name]) })
+	together(t, *atOnce, names, func(t *testing.T, name string) { rows[name].try(t, columns[name], behind[name]) })
 }
 
 // try runs a cell.
-func (s serviceFault) try(t *testing.T, column int) {
+func (s serviceFault) try(t *testing.T, column int, behind string) {
 	top := serviceTopologies[column]
 	c := cell{topology: &topology{}, moment: top.moment}
 	f := newField(t)
@@ -127,7 +139,7 @@ func (s serviceFault) try(t *testing.T, column int) {
 	t.Cleanup(func() { os.RemoveAll(folder) })
 	serve := filepath.Join(folder, "serve")
 	f.check(os.WriteFile(serve, []byte("#!/bin/sh\nexec "+strings.Join(f.program(c, top.program), " ")+"\n"), 0o700))
-	server, err := startInetd(f.dir, s.server, "", isListening, serve)
+	server, err := startInetd(f.dir, behind, "", isListening, serve)
 	f.check(err)
 	t.Cleanup(server.kill)
 	p := newProxy(t, server.at)
@@ -187,7 +199,9 @@ func servicesSection() string {
 
 A service has no protocol: all that it can say of its end is FIN or RST. So a program, or a server, that is killed and whose system then
 sends FIN looks like one that has ended, and no client can know better: what was written by then counts as all of it. Whoever needs the
-truth of every end calls a program, ` + "`@host:program`" + `; ` + "`--require-status`" + ` refuses services. Tried by ` + "`go test ./cmd -run TestServiceFaults`" + ` with tcpserver, whose programs have the socket itself, and socat, which relays.
+truth of every end calls a program, ` + "`@host:program`" + `; ` + "`--require-status`" + ` refuses services. A service of rpiped is the one that tells of this: its
+connection is reset unless its program has ended by itself. Tried by ` + "`go test ./cmd -run TestServiceFaults`" + ` with rpiped, tcpserver, whose programs have the socket itself,
+and socat, which relays; rows of the client, the connection and the wire are the same behind tcpserver and rpiped.
 A cell shows the status of rpipe and what load has committed; several are told apart by who comes first.
 
 - reading: ` + "`@service | load`" + `, when 10 % have arrived and all is quiet

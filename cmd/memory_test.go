@@ -18,7 +18,7 @@ import (
 	"testing"
 )
 
-var gigabytes = flag.Float64("gigabytes", 0.25, "how much TestMemoryStaysBounded sends")
+var gigabytes = flag.Float64("gigabytes", 0.25, "how much tests of memory send")
 
 // memoryLimit is the most that rpipe and each rpiped may take, in KiB.
 const memoryLimit = 64 << 10

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,9 +82,9 @@ func build(folder, race string) error {
 //	ended NAME [STATUS]   waits for a daemon that was told to end
 //	log NAME REGEXP       waits for a line of the daemon's log
 //	process FILE          fails if the process whose number is in FILE is alive
-//	serve NAME SERVER [unix] PROGRAM...
+//	serve NAME SERVER [unix] [FLAG...] PROGRAM...
 //	                      puts a program behind one of inetds, on a free port, or on
-//	                      a socket; $NAME is its address
+//	                      a socket; $NAME is its address; only rpiped takes flags
 //	peer NAME BEHAVIOUR N starts a server that does what behaviours say
 //	saw NAME REGEXP       waits for what a peer says of a call
 //	closed NAME           makes $NAME an address where nothing listens
@@ -108,11 +109,19 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// condition knows [tool:NAME]: whether a program can be run; and [superuser]. With
-// RPIPE_TEST_ALL set everything must be there, so that nothing is skipped.
+// condition knows [tool:NAME]: whether a program can be run; [superuser]; and [ipv6]:
+// whether ::1 is this machine's. With RPIPE_TEST_ALL set everything must be there, so
+// that nothing is skipped.
 func condition(cond string) (bool, error) {
-	if cond == "superuser" {
+	switch cond {
+	case "superuser":
 		return os.Getuid() == 0 || os.Getenv("RPIPE_TEST_ALL") == "1", nil
+	case "ipv6":
+		ln, err := net.Listen("tcp", "[::1]:0")
+		if err == nil {
+			ln.Close()
+		}
+		return err == nil || os.Getenv("RPIPE_TEST_ALL") == "1", nil
 	}
 	name, ok := strings.CutPrefix(cond, "tool:")
 	if !ok {

@@ -22,8 +22,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inetds are programs of others that put a program behind a port, or a socket, each
-// with its arguments. folder is for their files.
+// inetds are programs of others, and ours, that put a program behind a port, or a socket,
+// each with its arguments. folder is for their files.
 var inetds = map[string]func(folder, at string, argv []string) ([]string, error){
 	"socat": func(_, at string, argv []string) ([]string, error) {
 		listen := "UNIX-LISTEN:" + at + ",fork"
@@ -38,6 +38,13 @@ var inetds = map[string]func(folder, at string, argv []string) ([]string, error)
 			return []string{"-l", "-k", host, port, "--exec", strings.Join(argv, " ")}, nil
 		}
 		return []string{"-l", "-k", "-U", at, "--exec", strings.Join(argv, " ")}, nil
+	},
+	"rpiped": func(_, at string, argv []string) ([]string, error) {
+		host, port, err := net.SplitHostPort(at)
+		if err != nil { // a socket
+			return append([]string{"serve-one", "--listen", "unix:" + at, "--"}, argv...), nil
+		}
+		return append([]string{"serve-one", "--listen", host, "--port", port, "--"}, argv...), nil
 	},
 	"tcpserver": func(_, at string, argv []string) ([]string, error) {
 		host, port, err := net.SplitHostPort(at)
@@ -85,8 +92,13 @@ type inetd struct {
 }
 
 // startInetd puts a program behind a server, on a free port, or on a socket if path
-// is not empty. listens tells whether it is there. kill must follow.
+// is not empty. listens tells whether it is there. Words with a - before the program are flags of
+// rpiped serve-one. kill must follow.
 func startInetd(folder, server, path string, listens func(network, at string) bool, argv ...string) (*inetd, error) {
+	var flags []string
+	for server == "rpiped" && strings.HasPrefix(argv[0], "-") && len(argv) > 1 {
+		flags, argv = append(flags, argv[0]), argv[1:]
+	}
 	program, err := exec.LookPath(argv[0])
 	if err != nil {
 		return nil, err
@@ -103,6 +115,9 @@ func startInetd(folder, server, path string, listens func(network, at string) bo
 	args, err := inetds[server](folder, at, append([]string{program}, argv[1:]...))
 	if err != nil {
 		return nil, err
+	}
+	if server == "rpiped" {
+		server, args = filepath.Join(bin, server), slices.Insert(args, 1, flags...)
 	}
 	s := &inetd{at: at, cmd: exec.Command(server, args...), ended: make(chan struct{})}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

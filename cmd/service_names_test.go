@@ -175,3 +175,43 @@ service = true
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	s.await(t, "msg=stopped", 1)
 }
+
+// TestRpipeListsTheServicesOfAZone asks name servers of rpiped for a zone with a list, and for one without.
+func TestRpipeListsTheServicesOfAZone(t *testing.T) {
+	needLoopbackNet(t)
+	const zone = `port = %s
+zone = "pipes.test"
+name_servers = ["ns.pipes.test 127.0.0.1"]
+dns_listen = ["127.0.0.1:0"]
+`
+	port := freePort(t)
+	two := "[programs.upper]\nrun = [\"tr\", \"a-z\", \"A-Z\"]\nsummary = \"upper case\"\nservice = true\n[programs.rev]\nrun = [\"cat\"]\nservice = true\n"
+	for name, test := range map[string]struct {
+		config string
+		list   string
+		status int
+		out    string
+		err    string
+	}{
+		"two":                   {"[services]\nlist = true\n" + zone + two, "@pipes.test", 0, "@rev.pipes.test:" + port + "\n@upper.pipes.test:" + port + "  upper case\n", "^$"},
+		"no list":               {"[services]\n" + zone + two, "@pipes.test", 69, "", `^rpipe: "pipes.test" lists no services \(asked 127.*\nrpipe: .*list = true`},
+		"no such zone":          {"[services]\nlist = true\n" + zone + two, "@nobody.pipes.test", 69, "", `^rpipe: there is no zone "nobody.pipes.test" .*\nrpipe: check the name`},
+		"a zone of others":      {"[services]\nlist = true\n" + zone + two, "@example.org", 69, "", `^rpipe: the name server 127.\S+ says REFUSED\nrpipe: it does not know that zone`},
+		"services of this zone": {"[services]\nlist = true\n" + zone + two, "@upper.pipes.test", 69, "", `^rpipe: "upper.pipes.test" lists no services`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := configure(t, fmt.Sprintf(test.config, port))
+			s := startService(t, "--config", c.config())
+			s.await(t, "msg=listening", 1)
+			server := regexp.MustCompile(`msg=answering zone=\S+ address=(\S+)`).FindStringSubmatch(s.text())[1]
+			cmd := exec.Command(filepath.Join(bin, "rpipe"), "--resolver", server, "--list", test.list)
+			cmd.Env = append(os.Environ(), "HOME="+c.folder, "XDG_CONFIG_HOME=")
+			var stderr strings.Builder
+			cmd.Stderr = &stderr
+			out, _ := cmd.Output()
+			if got := cmd.ProcessState.ExitCode(); got != test.status || string(out) != test.out || !regexp.MustCompile(test.err).MatchString(stderr.String()) {
+				t.Errorf("status %d, %q\n%s", got, out, &stderr)
+			}
+		})
+	}
+}

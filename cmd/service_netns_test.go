@@ -25,6 +25,12 @@ func (n *network) withIPv6() {
 		n.inside(name, "ip", "address", "add", n.address6(name)+"/64", "dev", "eth0", "nodad")
 		n.inside(name, "ip", "-6", "route", "add", "default", "via", gate)
 	}
+	// A router asks for its neighbours from an address of the link, which it must have made sure of.
+	for _, name := range append([]string{"router"}, n.names...) {
+		if !eventually(patience, func() bool { return n.inside(name, "ip", "-6", "address", "show", "tentative") == "" }) {
+			n.t.Fatalf("%s has a tentative address", name)
+		}
+	}
 }
 
 // address6 is that of a machine.
@@ -73,8 +79,10 @@ from = ["`+n.address6("c")+`"]
 zone = "pipes.test"
 name_servers = ["ns.pipes.test `+server+`"]
 dns_listen = ["[`+server+`]:53"]
+list = true
 [programs.upper]
 run = ["tr", "a-z", "A-Z"]
+summary = "turn lower case into upper case"
 service = true
 [programs.sort]
 run = ["sort"]
@@ -114,6 +122,7 @@ service = true
 		if out, err := n.resolving("c", server, "", "dig", "+short", "-x", "fd00:7::b0c7:acc1:dea2:e9b0"); out != "upper.pipes.test.\n" || err != nil {
 			t.Errorf("%s: PTR %q, %v", way, out, err)
 		}
+		n.callsByName(way, server)
 		// An address of the prefix that is nobody's refuses at once.
 		if out, err := n.resolving("c", server, "", "nc", "-N", "fd00:7::1", "9999"); err == nil {
 			t.Errorf("%s: nobody answers %q", way, out)
@@ -125,7 +134,13 @@ service = true
 		if out, _ := n.resolving("x", server, "x", "nc", "-N", "upper.pipes.test", "9999"); out != "" {
 			t.Errorf("%s: x got %q", way, out)
 		}
-		s.await(t, `"its network is not in from"`, 1)
+		for _, call := range []string{"echo x | @upper.pipes.test", "cat /dev/zero | @upper.pipes.test", "sleep 1000 | @upper.pipes.test"} {
+			out, err := n.resolving("x", server, "", filepath.Join(bin, "rpipe"), "--timeout", "60", call)
+			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != lostStatus || out != "" {
+				t.Errorf("%s: x gets %q, %v", way, out, err)
+			}
+		}
+		s.await(t, `"its network is not in from"`, 4)
 		if !strings.Contains(s.text(), "peer=["+n.address6("x")+"]") {
 			t.Errorf("%s: the log does not say who it was", way)
 		}
@@ -134,6 +149,82 @@ service = true
 		}
 		_ = s.cmd.Process.Signal(syscall.SIGTERM)
 		s.await(t, "msg=stopped", 1)
+	}
+}
+
+// TestADaemonIsFoundByTheNameOfItsZone has a zone whose SRV records name the daemon that serves it, and
+// that only its own name server knows.
+func TestADaemonIsFoundByTheNameOfItsZone(t *testing.T) {
+	if _, err := exec.LookPath("mount"); err != nil {
+		missingTool(t, "mount")
+	}
+	n := newNetwork(t, "c", "s")
+	n.withIPv6()
+	server := n.address6("s")
+	site := newSite(t)
+	site.via = n.via("c")
+	h := site.addHost("s")
+	const port = "17747" // no other process is on that machine
+	h.via, h.listen = n.via("s"), "["+server+"]:"+port
+	h.start(`[services]
+public = true
+from = ["` + n.address6("c") + `"]
+zone = "pipes.test"
+name_servers = ["ns.pipes.test ` + server + `"]
+dns_listen = ["[` + server + `]:53"]
+daemons = ["gate.pipes.test:` + port + ` ` + server + `"]
+[programs.upper]
+run = ["tr", "a-z", "A-Z"]
+summary = "turn lower case into upper case"
+`)
+	// The key is known for the name that is written (RFC 9525, section 6.1).
+	site.check(os.WriteFile(filepath.Join(site.home(), "known_hosts"), []byte("[pipes.test]:7747 "+publicLine(h.key)+"\n"), 0o600))
+	for script, want := range map[string]string{
+		"echo hello | @pipes.test:upper":                     "HELLO\n",
+		"echo hello | @pipes.test:upper | @pipes.test:upper": "HELLO\n",
+	} {
+		if out, stderr, status := site.run("--resolver", server, script); out != want || status != 0 {
+			t.Errorf("%s: %q, status %d\n%s", script, out, status, stderr)
+		}
+	}
+	if out, stderr, status := site.run("--resolver", server, "--list", "pipes.test"); out != "upper  turn lower case into upper case\n" || status != 0 {
+		t.Errorf("--list: %q, status %d\n%s", out, status, stderr)
+	}
+}
+
+// callsByName has rpipe find services by their names, at the system's name server and at the one that
+// --resolver names.
+func (n *network) callsByName(way, server string) {
+	n.t.Helper()
+	rpipe := filepath.Join(bin, "rpipe")
+	log, err := filepath.Abs("../examples/access.log")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	text, err := os.ReadFile(log)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	want := strings.ToUpper(string(text))
+	script := "cat '" + log + "' | @upper.pipes.test"
+	if out, err := n.resolving("c", server, "", rpipe, script); out != want || err != nil {
+		n.t.Errorf("%s: by the system's name server: %d of %d bytes, %v", way, len(out), len(want), err)
+	}
+	// Nobody answers there.
+	for _, address := range []string{server, "[" + server + "]:53"} {
+		if out, err := n.resolving("c", "fd77:9::9", "", rpipe, "--resolver", address, script); out != want || err != nil {
+			n.t.Errorf("%s: --resolver %s: %d of %d bytes, %v", way, address, len(out), len(want), err)
+		}
+	}
+	if out, err := n.resolving("c", server, "", rpipe, "printf 'b\na\n' | @UPPER.Pipes.test. | @sort.pipes.test:9999"); out != "A\nB\n" || err != nil {
+		n.t.Errorf("%s: two services: %q, %v", way, out, err)
+	}
+	if out, err := n.resolving("c", server, "", rpipe, "--list", "@pipes.test"); out != "@sort.pipes.test\n@upper.pipes.test  turn lower case into upper case\n" || err != nil {
+		n.t.Errorf("%s: --list: %q, %v", way, out, err)
+	}
+	out, err := n.resolving("c", server, "", rpipe, "echo | @nobody.pipes.test")
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 69 || !strings.Contains(err.Error(), "check the name") {
+		n.t.Errorf("%s: a name that is nobody's: %q, %v", way, out, err)
 	}
 }
 

@@ -172,8 +172,8 @@ func TestClientsThatKnowNothingOfRpipeGetTheSameBytes(t *testing.T) {
 	}
 }
 
-// TestReadmeServiceIsReal runs the second session of README, a service in the background and a
-// client, at a port that is free.
+// TestReadmeServiceIsReal runs the second session of README, a service in the background and its
+// clients, at a port that is free.
 func TestReadmeServiceIsReal(t *testing.T) {
 	for _, tool := range []string{"bash", "nc"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -181,8 +181,8 @@ func TestReadmeServiceIsReal(t *testing.T) {
 		}
 	}
 	s := readmeSession(t, 1)
-	if len(s) != 2 {
-		t.Fatalf("%d commands, want a service and a client", len(s))
+	if len(s) < 2 {
+		t.Fatalf("%d commands, want a service and clients", len(s))
 	}
 	port := freePort(t)
 	service, background := strings.CutSuffix(strings.ReplaceAll(s[0].command, "9999", port), " &")
@@ -191,9 +191,12 @@ func TestReadmeServiceIsReal(t *testing.T) {
 		t.Fatalf("%q is no service in the background", s[0].command)
 	}
 	startService(t, args[1:]...).await(t, "msg=serving", 1)
-	cmd := exec.Command("bash", "-c", strings.ReplaceAll(s[1].command, "9999", port))
-	cmd.Dir = ".."
-	s[1].prints(t, cmd)
+	for _, client := range s[1:] {
+		cmd := exec.Command("bash", "-c", strings.ReplaceAll(client.command, "9999", port))
+		cmd.Dir = ".."
+		cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "HOME="+t.TempDir(), "XDG_CONFIG_HOME=")
+		client.prints(t, cmd)
+	}
 }
 
 func TestBrowsersDoNoHarm(t *testing.T) {

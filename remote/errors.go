@@ -68,10 +68,13 @@ func innermost(err error) error {
 		err = path.Err
 	}
 	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return errors.New(dns.Err)
+	switch {
+	case !errors.As(err, &dns):
+		return err
+	case dns.IsTimeout:
+		return errors.New("no answer from the name server in time")
 	}
-	return err
+	return errors.New(dns.Err)
 }
 
 // RefusedError is a host that would not run a session. Nothing of it ran.
@@ -112,6 +115,7 @@ func (e *RefusedError) Hint() string {
 // and how its programs ended is not known.
 type LostError struct {
 	Delivered int64 // bytes of stdout that arrived
+	Service   bool  // it was the call of a Service
 	Err       error
 }
 
@@ -128,6 +132,12 @@ func (e *LostError) ExitStatus() int { return 76 }
 
 // Hint says what a loss means.
 func (e *LostError) Hint() string {
+	switch {
+	case e.Service && e.Delivered == 0:
+		return "a service that is busy, that lets only other networks in, or that takes this for a browser does so, and one that fails: the log of its server may tell"
+	case e.Service:
+		return "the output is incomplete: the service was killed, or has failed; the log of its server may tell"
+	}
 	return "the output is incomplete, and the program may have run in part"
 }
 

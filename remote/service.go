@@ -268,7 +268,7 @@ func (s *Service) end(err error) {
 }
 
 // lose ends the call by a cut connection.
-func (s *Service) lose(err error) { s.end(&LostError{Err: err}) }
+func (s *Service) lose(err error) { s.end(&LostError{Service: true, Err: err}) }
 
 // judge makes err the verdict, if there is none yet. s.mu is held.
 func (s *Service) judge(err error) {

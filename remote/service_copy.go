@@ -38,7 +38,7 @@ func (s *Service) copyIn() {
 			// The reader of the output may see a plain end now. What has arrived
 			// is still written.
 			s.mu.Lock()
-			s.judge(&LostError{Err: err})
+			s.judge(&LostError{Service: true, Err: err})
 			s.mu.Unlock()
 			return
 		}

@@ -77,13 +77,19 @@ func (s *Service) dialOnce() (halfCloser, error) {
 			// Its backlog is full, which TCP would wait for.
 		case errors.Is(err, syscall.ECONNRESET) && s.Network != "unix":
 			// It was connected, since a refusal is ECONNREFUSED.
-			return nil, &LostError{Err: err}
-		case ctx.Err() != nil:
+			return nil, &LostError{Service: true, Err: err}
+		case ctx.Err() != nil && !isLookup(err):
 			return nil, s.unreachable(errServiceSilent)
 		default:
 			return nil, s.unreachable(err)
 		}
 	}
+}
+
+// isLookup reports whether it was a name that could not be looked up.
+func isLookup(err error) bool {
+	var dns *net.DNSError
+	return errors.As(err, &dns)
 }
 
 // fullPause is the time between two attempts at a socket whose backlog is full.
@@ -136,9 +142,11 @@ func (e *unreachableService) Hint() string {
 	var dns *net.DNSError
 	switch err := e.dial.Err; {
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return "check the name of the service"
+		return "check the name of the service; a program of a host is @HOST:PROGRAM"
+	case errors.As(err, &dns) && dns.IsTimeout:
+		return "try again later, ask another name server with --resolver, or give the service's address"
 	case errors.As(err, &dns):
-		return "the name server gave no answer: try again later, or give the service's address"
+		return "the name server does not answer for that name: write it with its zone, ask another one with --resolver, or try again later"
 	case errors.Is(err, fs.ErrPermission):
 		return "may this user write to the socket, and enter its directory?"
 	case errors.Is(err, fs.ErrNotExist):

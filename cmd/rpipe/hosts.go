@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,7 +12,9 @@ import (
 	"time"
 
 	"rpipe/parser"
+	"rpipe/pipeline"
 	"rpipe/remote"
+	"rpipe/remote/discovery"
 	"rpipe/remote/identity"
 )
 
@@ -44,7 +47,7 @@ func hostFlag(flag, host string) (parser.Address, error) {
 	return address, nil
 }
 
-// list prints the programs that the user may run on a host.
+// list prints the programs that the user may run on a host, or the services of a zone.
 func (c *command) list(ctx context.Context) error {
 	host, err := hostFlag("--list", c.List)
 	if err != nil {
@@ -52,6 +55,12 @@ func (c *command) list(ctx context.Context) error {
 	}
 	d := c.dialer()
 	defer d.Close()
+	if zone, err := c.isZone(ctx, d, host); err != nil || zone {
+		if err == nil {
+			err = c.listZone(ctx, host.Host)
+		}
+		return err
+	}
 	programs, err := d.List(ctx, host.Host, host.Port)
 	if err != nil {
 		return err
@@ -61,6 +70,44 @@ func (c *command) list(ctx context.Context) error {
 		line := harmless(p.Name)
 		if p.Summary != "" {
 			line += "\t" + harmless(p.Summary)
+		}
+		fmt.Fprintln(w, line)
+	}
+	return w.Flush()
+}
+
+// isZone reports whether @NAME is one whose services are to be listed: a name of the DNS, which
+// no host of config.toml has.
+func (c *command) isZone(ctx context.Context, d *remote.Dialer, name parser.Address) (bool, error) {
+	if !strings.HasPrefix(c.List, "@") || name.Port != 0 || name.Host == "localhost" {
+		return false, nil
+	}
+	if _, err := netip.ParseAddr(name.Host); err == nil {
+		return false, nil
+	}
+	addresses, err := d.Resolve(ctx, name.Host)
+	return err == nil && len(addresses) == 0, err
+}
+
+// listZone prints the services of a zone, as they are written in a script.
+func (c *command) listZone(ctx context.Context, zone string) error {
+	var client discovery.Client
+	if c.Resolver != "" {
+		client.Servers = []string{string(c.Resolver)}
+	}
+	client.Timeout = time.Duration(c.ConnectTimeout)
+	services, err := client.Services(ctx, zone)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	for _, s := range services {
+		line := "@" + harmless(s.Host)
+		if s.Port != pipeline.DefaultServicePort {
+			line += fmt.Sprintf(":%d", s.Port)
+		}
+		if s.Summary != "" {
+			line += "\t" + harmless(s.Summary)
 		}
 		fmt.Fprintln(w, line)
 	}

@@ -51,7 +51,7 @@ type grammar struct {
 	Loopback       bool            `help:"Play every host in this process, on 127.0.0.1, with the programs on PATH: to try a pipeline. Services are called where they are."`
 	Verbose        bool            `short:"v" help:"Tell how each stage ended."`
 
-	List   string `placeholder:"HOST" help:"List the programs that you may run on HOST."`
+	List   string `placeholder:"HOST" help:"List the programs that you may run on HOST; with @ZONE, the services of a zone that lists them."`
 	Trust  string `placeholder:"HOST" help:"Record the host key of HOST, given its fingerprint (SHA256:...) only that one."`
 	Keygen bool   `help:"Make your key, and print the line for authorized_keys of the hosts."`
 

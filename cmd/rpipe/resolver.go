@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
+	"syscall"
 )
 
 // resolverAddress is the address of a name server, with its port.
@@ -40,7 +42,28 @@ func (c *command) nameServer() *net.Resolver {
 		PreferGo: true,
 		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			var d net.Dialer
-			return d.DialContext(ctx, network, string(c.Resolver))
+			conn, err := d.DialContext(ctx, network, string(c.Resolver))
+			if udp, ok := conn.(*net.UDPConn); ok {
+				return &askedServer{udp, string(c.Resolver)}, err
+			}
+			return conn, err
 		},
 	}
+}
+
+// askedServer is the way to a name server, whose errors say in a user's words what is wrong. Package net
+// passes on no more than their text.
+type askedServer struct {
+	*net.UDPConn
+	address string
+}
+
+// Read is that of the connection.
+func (a *askedServer) Read(b []byte) (int, error) {
+	n, err := a.UDPConn.Read(b)
+	var refused syscall.Errno
+	if errors.As(err, &refused) {
+		err = fmt.Errorf("no answer from the name server %s: %w", a.address, refused)
+	}
+	return n, err
 }

@@ -88,7 +88,10 @@ func (c *serveOneCommand) service() (*serve.Service, error) {
 		path, err = filepath.Abs(path)
 	}
 	if err != nil {
-		return nil, err
+		return nil, &missing{
+			err:  fmt.Errorf("cannot run %q: %w", command[0], lookProblem(err)),
+			hint: "name a program on PATH, or its path, behind --",
+		}
 	}
 	if c.MaxConnections < 1 || c.MaxTime < 0 || c.Drain < 0 {
 		return nil, errors.New("--max-connections is at least 1, and --max-time and --drain are not negative")
@@ -113,6 +116,14 @@ func (c *serveOneCommand) service() (*serve.Service, error) {
 		s.From = append(s.From, network)
 	}
 	return s, nil
+}
+
+// lookProblem leaves out of os/exec's error what repeats the name.
+func lookProblem(err error) error {
+	if e, ok := errors.AsType[*exec.Error](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // services returns the service at each address.

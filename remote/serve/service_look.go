@@ -10,7 +10,7 @@ import (
 const maxLook = 4096
 
 // errBrowser refuses a connection.
-var errBrowser = errors.New("the first bytes look like HTTP or TLS: a browser, not a client of this service (browsers = true would let it in)")
+var errBrowser = errors.New("the first bytes look like HTTP or TLS: a browser, not a client of this service (browsers = true, or --browsers, lets it in)")
 
 // A look is what the first bytes of a connection tell.
 type look int

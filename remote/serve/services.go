@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"rpipe/remote/serve/reaper"
@@ -177,6 +179,21 @@ func (e *ServiceListenError) Error() string {
 }
 
 func (e *ServiceListenError) Unwrap() error { return e.Err }
+
+// Hint says what to do about it, where that is known.
+func (e *ServiceListenError) Hint() string {
+	switch {
+	case errors.Is(e.Err, syscall.EADDRINUSE) && e.Service.Network == "unix":
+		return "somebody listens to that socket: end that, or give the service another path"
+	case errors.Is(e.Err, syscall.EADDRINUSE):
+		return "somebody listens there: end that, or give the service another port"
+	case errors.Is(e.Err, syscall.EADDRNOTAVAIL):
+		return "it is no address of this machine: give the service one that is, or add it"
+	case errors.Is(e.Err, fs.ErrPermission) && e.Service.Network != "unix":
+		return "ports below 1024 are for root, or take CAP_NET_BIND_SERVICE: give the service another port"
+	}
+	return ""
+}
 
 // listenCause leaves out of net's error what repeats the address.
 func listenCause(err error) error {
