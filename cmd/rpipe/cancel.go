@@ -39,6 +39,7 @@ type signals struct {
 	mu      sync.Mutex
 	settled chan struct{} // closed when the next marker has come
 	marks   int           // markers that were sent and have not come
+	marker  os.Signal     // what they are
 	caught  map[syscall.Signal]func()
 }
 
@@ -71,7 +72,7 @@ func untilSignal(ctx context.Context) (context.Context, *signals) {
 // take does what a signal that has come is for.
 func (s *signals) take(sig syscall.Signal) {
 	s.mu.Lock()
-	if isMarker(sig) && s.marks > 0 {
+	if s.marks > 0 && os.Signal(sig) == s.marker {
 		s.marks--
 		close(s.settled)
 		s.settled = make(chan struct{})
@@ -105,7 +106,7 @@ func (s *signals) Catch(sig syscall.Signal, deliver func()) {
 	switch {
 	case deliver != nil:
 		signal.Notify(s.incoming, sig)
-	case was && !isMarker(sig) && !slices.Contains(ending, os.Signal(sig)) && sig != syscall.SIGPIPE && !stops(sig):
+	case was && !slices.Contains(markers, os.Signal(sig)) && !slices.Contains(ending, os.Signal(sig)) && sig != syscall.SIGPIPE && !stops(sig):
 		signal.Reset(sig)
 	}
 }
@@ -127,9 +128,11 @@ func (s *signals) settle() {
 	for range 2 {
 		s.mu.Lock()
 		settled := s.settled
+		s.marker = s.unwanted()
 		s.marks++
+		marker := s.marker
 		s.mu.Unlock()
-		if !mark() {
+		if !mark(marker) {
 			return
 		}
 		select {
@@ -140,6 +143,20 @@ func (s *signals) settle() {
 			s.mu.Unlock()
 		}
 	}
+}
+
+// unwanted returns a marker that the script does not catch, if there is one: two of a
+// kind may come as one. The caller holds mu.
+func (s *signals) unwanted() os.Signal {
+	for _, m := range markers {
+		if s.caught[m.(syscall.Signal)] == nil {
+			return m
+		}
+	}
+	if len(markers) == 0 {
+		return nil
+	}
+	return markers[0]
 }
 
 // untilTimeout returns a context that ends with a timeoutCause.

@@ -7,11 +7,9 @@ import (
 	"syscall"
 )
 
-// markers are the signals that mark sends: the change of a window's size, which
-// means nothing to this process.
-var markers = []os.Signal{syscall.SIGWINCH}
-
-func isMarker(sig os.Signal) bool { return sig == syscall.SIGWINCH }
+// markers are the signals that mark sends: they mean nothing to this process, and come
+// behind those that end one.
+var markers = []os.Signal{syscall.SIGWINCH, syscall.SIGIO}
 
 // ending are the signals that end a process, and that come from outside.
 var ending = []os.Signal{
@@ -28,4 +26,6 @@ func stops(sig syscall.Signal) bool {
 func isOfRuntime(sig syscall.Signal) bool { return sig == syscall.SIGURG }
 
 // mark sends this process a marker.
-func mark() bool { return syscall.Kill(os.Getpid(), syscall.SIGWINCH) == nil }
+func mark(marker os.Signal) bool {
+	return syscall.Kill(os.Getpid(), marker.(syscall.Signal)) == nil
+}

@@ -15,6 +15,4 @@ func stops(syscall.Signal) bool { return false }
 
 func isOfRuntime(syscall.Signal) bool { return false }
 
-func isMarker(os.Signal) bool { return false }
-
-func mark() bool { return false }
+func mark(os.Signal) bool { return false }
