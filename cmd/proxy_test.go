@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // A proxy is a piece of network between a caller and an address: it counts what
@@ -124,6 +126,8 @@ type link struct {
 	mu     sync.Mutex
 	state  cut
 	broken chan struct{} // closed by reset
+
+	saidAll bool // the caller has ended its direction
 }
 
 // cut breaks the link. A later cut takes the place of the first; none undoes a
@@ -221,7 +225,13 @@ func (l *link) relay(to, from *net.TCPConn, count *atomic.Int64, mine cut) {
 			}
 		}
 		switch {
+		case err == io.EOF && mine == finToUser && l.wasReset():
+			l.cut(reset)
+			return
 		case err == io.EOF:
+			l.mu.Lock()
+			l.saidAll = l.saidAll || mine == finToHost
+			l.mu.Unlock()
 			closeWrite(to)
 			return
 		case err != nil:
@@ -229,6 +239,28 @@ func (l *link) relay(to, from *net.TCPConn, count *atomic.Int64, mine cut) {
 			return
 		}
 	}
+}
+
+// wasReset reports whether the end that the host's direction has come to is a reset,
+// which the other direction's write was told of: each is told once (socket(7),
+// SO_ERROR). A connection that nobody has ended is closed by nothing else.
+func (l *link) wasReset() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.saidAll || l.state != whole {
+		return false
+	}
+	const closed = 7 // TCP_CLOSE of tcp_states.h
+	raw, err := l.host.SyscallConn()
+	if err != nil {
+		return false
+	}
+	reset := false
+	err = raw.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		reset = err == nil && info.State == closed
+	})
+	return err == nil && reset
 }
 
 // afterFailure returns nil where a write failed because its direction was cut

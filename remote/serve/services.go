@@ -110,8 +110,10 @@ func (s *Services) Set(services []*Service) error {
 	if s.isDraining() {
 		return ErrServerClosed
 	}
-	if err := s.prepare(); err != nil {
-		return err
+	if len(services) > 0 {
+		if err := s.prepare(); err != nil {
+			return err
+		}
 	}
 	wanted := make(map[serviceKey]*Service, len(services))
 	opened := make(map[serviceKey]*serviceListener)
