@@ -165,6 +165,31 @@ func TestCtrlCEndsAllStages(t *testing.T) {
 	s.ends(before)
 }
 
+// TestCtrlCEndsRemoteStagesAlsoWhereItIsTrapped holds that the trap runs, and the script goes
+// on, as in bash where the stages are local.
+func TestCtrlCEndsRemoteStagesAlsoWhereItIsTrapped(t *testing.T) {
+	s := newTerminalSite(t, "")
+	before := s.held()
+	for script, sessions := range map[string]int{
+		"trap 'echo caught' INT; @a:sleep 1000; echo on $?":                    1,
+		"trap 'echo caught; echo on 130' INT; @a:sleep 1000 | @b:cat":          2,
+		"trap 'echo caught' INT; f() { @a:sleep 1000 | cat; }; f; echo on 130": 1,
+		"trap 'echo caught' INT; x=$(@a:sleep 1000); echo on $?":               1,
+	} {
+		p := s.rpipeOnTerminal(script)
+		s.awaitSessions(sessions)
+		p.press(ctrlC)
+		_, ok := p.wait(patience)
+		if shown := p.screen(); !ok || !strings.Contains(shown, "caught") || !strings.Contains(shown, "on 130") {
+			t.Errorf("%s: ended in time: %v; shown: %q", script, ok, shown)
+		}
+		if err := s.leavesNothing(before); err != nil {
+			t.Errorf("%s: %v", script, err)
+		}
+	}
+	s.ends(before)
+}
+
 // TestCtrlCIsNoEndOfInput interrupts a local stage whose output a host commits at
 // its end. The terminal sends the signal to rpipe and to its local stages at once,
 // and which of them is first differs: so it looks often.

@@ -120,7 +120,12 @@ func (x *execution) catch(sig syscall.Signal, on bool) {
 	switch {
 	case x.opts.Signals == nil, sig == signalChild:
 	case on:
-		x.opts.Signals.Catch(sig, func() { x.main.deliver(sig) })
+		x.opts.Signals.Catch(sig, func() {
+			x.main.deliver(sig)
+			if x.opts.Terminal && (sig == syscall.SIGINT || isQuit(sig)) {
+				x.interruptible.typed(sig)
+			}
+		})
 	default:
 		x.opts.Signals.Catch(sig, nil)
 	}

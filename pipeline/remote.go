@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"mvdan.cc/sh/v3/interp"
@@ -55,7 +57,7 @@ func (r *refusal) ExitStatus() int { return r.status }
 // handler. In the first phase of its pipeline's start it waits, when it has been
 // accepted, for the other stages.
 func (x *execution) runRemote(ctx context.Context, sh *shell, hc interp.HandlerContext, args []string) error {
-	r := &remoteRun{x: x, sh: sh, hc: hc, begun: time.Now()}
+	r := &remoteRun{x: x, sh: sh, hc: hc, begun: time.Now(), typedBefore: x.interruptible.typedSoFar()}
 	// Commands of the script's text are known by their place; others, from
 	// eval or source, are not.
 	r.plan = x.plan.stage(hc.Pos)
@@ -87,11 +89,13 @@ type remoteRun struct {
 	ran    bool
 	result remoteResult
 
-	ctx      context.Context
-	lost     *verdict // of a command that was lost while it ran
-	target   remote.Stage
-	chain    *chain
-	position int // in the chain
+	ctx         context.Context
+	typed       atomic.Bool // signal was called
+	typedBefore int         // of interruptible, when it began
+	lost        *verdict    // of a command that was lost while it ran
+	target      remote.Stage
+	chain       *chain
+	position    int // in the chain
 }
 
 // run opens the command with its chain, meets the other stages, and runs it.
@@ -134,7 +138,9 @@ func (r *remoteRun) run(ctx context.Context, args []string) (int, *verdict) {
 	if ok {
 		defer context.AfterFunc(ctx, r.discard)()
 		r.chain.ready()
+		leave := r.x.interruptible.enter(r, r.signal)
 		outcome = r.chain.Wait(r.position)
+		leave()
 		r.x.hunter.remove(v)
 		r.result.result, r.result.left = outcome.Result, outcome.ReaderGone
 		if outcome.Err == nil {
@@ -155,6 +161,14 @@ func (r *remoteRun) run(ctx context.Context, args []string) (int, *verdict) {
 		return causeStatus(context.Cause(ctx)), nil
 	}
 	return r.ended(outcome.Err)
+}
+
+// signal sends the command a signal. One for a whole chain is sent by its first command.
+func (r *remoteRun) signal(sig syscall.Signal) {
+	r.typed.Store(true)
+	if r.chain != nil && r.position == 0 {
+		r.chain.Signal(sig)
+	}
 }
 
 // discard ends the command, and those before it in its chain, if a stage after them
@@ -291,10 +305,10 @@ func (r *remoteRun) chainContext(more bool) context.Context {
 }
 
 // inputEnded reports whether the end of the input that was seen is one: the signal
-// that ends this script may just have ended whoever wrote it.
+// that ends this script, or the one that was typed, may just have ended whoever wrote it.
 func (r *remoteRun) inputEnded() bool {
 	r.x.opts.Settle()
-	return r.ctx.Err() == nil
+	return r.ctx.Err() == nil && !r.typed.Load()
 }
 
 // writesTo reports whether the output of the command is a pipe that only the other

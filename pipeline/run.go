@@ -136,7 +136,9 @@ type execution struct {
 	statuses freshness
 	sources  sources
 	tracer   tracer
-	initials initials
+
+	interruptible interruptible
+	initials      initials
 
 	begun time.Time
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"syscall"
 
 	"rpipe/parser"
 )
@@ -91,7 +92,10 @@ func (r *remoteRun) runService(t *ticket) (int, *verdict) {
 		return lethal{freeze: s.Abort, kill: func() {}}, s.Start()
 	})
 	if ok && err == nil {
+		// A service knows no signals: it is given up.
+		leave := r.x.interruptible.enter(r, func(sig syscall.Signal) { r.signal(sig); s.Abort() })
 		err = s.Wait()
+		leave()
 		r.x.hunter.remove(v)
 		r.result.service = &ServiceReport{
 			Address: r.result.address.String(), EOF: err == nil, InputLeft: err == nil && s.InputLeft(),

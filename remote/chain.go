@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -244,6 +245,14 @@ func (c *Chain) Abort(stage int) {
 		if p.last >= stage {
 			p.cmd.Abort()
 		}
+	}
+}
+
+// Signal sends a signal to all programs of the chain that run, as far as it reaches
+// them: one that has no name, or comes before Start, does nothing. It does not wait.
+func (c *Chain) Signal(sig syscall.Signal) {
+	for _, p := range c.parts {
+		_ = p.cmd.Signal(sig) // the part may be over
 	}
 }
 
