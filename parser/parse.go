@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
 )
 
 const (
@@ -93,7 +95,7 @@ func finish(text *source, file *syntax.File, d *disguise) (failed *Error) {
 		return nil
 	}
 	depth := 0
-	syntax.Walk(file, func(node syntax.Node) bool {
+	tree.Walk(file, func(node syntax.Node) bool {
 		switch node := node.(type) {
 		case nil:
 			depth--

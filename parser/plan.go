@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
 )
 
 // A planner collects the pipelines of a tree, and all that is wrong with them.
@@ -26,7 +28,7 @@ type planner struct {
 // plan fills p.
 func (p *planner) plan(file *syntax.File) {
 	p.inside = make(map[*syntax.Stmt]bool)
-	syntax.Walk(file, func(node syntax.Node) bool {
+	tree.Walk(file, func(node syntax.Node) bool {
 		if node == nil {
 			p.apart = p.apart[:len(p.apart)-1]
 			return true

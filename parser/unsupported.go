@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
 )
 
 // A Construct is something that bash has and that cannot be run as bash runs it. It is
@@ -107,7 +109,7 @@ func refuse(text *source, file *syntax.File) (certain ErrorList, guarded map[*sy
 	}
 	var path []syntax.Node
 	ended := false // what follows may not be reached
-	syntax.Walk(file, func(n syntax.Node) bool {
+	tree.Walk(file, func(n syntax.Node) bool {
 		if n == nil {
 			path = path[:len(path)-1]
 			return true

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
 )
 
 // shift is bash's: what is too far is 1, and shifts nothing.
@@ -58,7 +60,7 @@ func let(ctx context.Context, c *builtinCall) error {
 // letsCalled makes every "let" whose words are quoted the call of a builtin: what is in
 // such a word is known when it has been expanded.
 func letsCalled(sc *script) {
-	syntax.Walk(sc.file, func(n syntax.Node) bool {
+	tree.Walk(sc.file, func(n syntax.Node) bool {
 		s, ok := n.(*syntax.Stmt)
 		if !ok {
 			return true

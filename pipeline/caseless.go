@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
 )
 
 // caseless makes a test or a "case" one that asks whether nocasematch is on, and then
@@ -19,7 +21,7 @@ func (l *lifter) caseless(s *syntax.Stmt) {
 		}
 		cloned := c.command(cmd).(*syntax.TestClause)
 		ok := true
-		syntax.Walk(cloned, func(n syntax.Node) bool {
+		tree.Walk(cloned, func(n syntax.Node) bool {
 			if b, is := n.(*syntax.BinaryTest); is && comparesPatterns(b) {
 				ok = ok && loweredTest(b.X) && loweredTest(b.Y)
 			}
@@ -69,7 +71,7 @@ func comparesPatterns(n syntax.Node) bool {
 }
 
 func readsStatus(n syntax.Node) (found bool) {
-	syntax.Walk(n, func(n syntax.Node) bool {
+	tree.Walk(n, func(n syntax.Node) bool {
 		p, is := n.(*syntax.ParamExp)
 		found = found || is && p.Param != nil && p.Param.Value == "?"
 		return !found

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
 )
 
 // controlled gives the "break" and "continue" of a tree the reach that they have in bash.
@@ -146,7 +148,7 @@ func (c *controller) stmt(s *syntax.Stmt, around loops) {
 // words goes on into the substitutions of a node.
 func (c *controller) words(node syntax.Node) {
 	inner := &controller{script: c.script}
-	syntax.Walk(node, func(n syntax.Node) bool {
+	tree.Walk(node, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.CmdSubst:
 			n.Stmts = inner.list(n.Stmts, nil, false)

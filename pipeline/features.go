@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
 )
 
 // features are what a text may use that costs something where it is used. Where texts
@@ -50,10 +52,10 @@ func featuresOf(text string, file *syntax.File, unknown bool) features {
 		unsets:    unknown || has("unset"),
 		integers:  make(map[string]bool), attributed: make(map[string]bool),
 	}
-	if !has("declare", "typeset", "local") {
+	if !mayDeclareFlags(text, "declare", "typeset", "local") {
 		return f
 	}
-	syntax.Walk(file, func(n syntax.Node) bool {
+	tree.Walk(file, func(n syntax.Node) bool {
 		d, is := n.(*syntax.DeclClause)
 		if !is {
 			return true
@@ -84,6 +86,23 @@ func featuresOf(text string, file *syntax.File, unknown bool) features {
 		return true
 	})
 	return f
+}
+
+// mayDeclareFlags reports whether a word other than a name may follow one of the commands
+// in a text.
+func mayDeclareFlags(text string, commands ...string) bool {
+	for _, command := range commands {
+		rest, found := text, false
+		for {
+			if _, rest, found = strings.Cut(rest, command); !found {
+				break
+			}
+			if next := strings.TrimLeft(rest, " \t\\\r\n"); next != "" && !isNameByte(next[0]) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // namesLastWord reports whether $_ may stand in a text.
@@ -156,7 +175,7 @@ func refersBack(d *syntax.DeclClause) (found bool) {
 	assigned := make(map[string]bool)
 	for _, as := range d.Args {
 		if as.Value != nil && len(assigned) > 0 {
-			syntax.Walk(as.Value, func(n syntax.Node) bool {
+			tree.Walk(as.Value, func(n syntax.Node) bool {
 				switch n := n.(type) {
 				case *syntax.CmdSubst:
 					found = true
@@ -366,7 +385,7 @@ func (l *lifter) written(s *syntax.Stmt) string {
 // optionTests makes tests of options that the interpreter does not know ones of
 // SHELLOPTS.
 func (l *lifter) optionTests(c *syntax.TestClause) {
-	syntax.Walk(c, func(n syntax.Node) bool {
+	tree.Walk(c, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.ParenTest:
 			n.X = l.optionTest(n.X)

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
 )
 
 // A layout prints commands as bash does where it prints functions: with its line
@@ -518,7 +520,7 @@ func (l *layout) substituted(n syntax.Node, text string, offset uint) string {
 	}
 	var b strings.Builder
 	done := offset
-	syntax.Walk(n, func(n syntax.Node) bool {
+	tree.Walk(n, func(n syntax.Node) bool {
 		cs, is := n.(*syntax.CmdSubst)
 		if !is {
 			return true

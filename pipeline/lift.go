@@ -11,6 +11,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"rpipe/parser"
+	"rpipe/parser/tree"
 )
 
 // A lifter rewrites the copy of a text's tree: pipelines become marks, wherever they
@@ -88,7 +89,9 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 		l.copies[s].Cmd, l.copies[s].Redirs = m.Cmd, m.Redirs
 	}
 	p.redirected(sc, prog.Source, shift, l.needsShell)
-	l.latest(sc.file, p.hidden(hiddenJob))
+	if mayHold(prog.Source, "$!", "{!", "#!") {
+		l.latest(sc.file, p.hidden(hiddenJob))
+	}
 	if all&hasTime != 0 {
 		timed(sc)
 	}
@@ -104,11 +107,19 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 	if id == 0 && sc.uses.readonly {
 		l.alone = aloneOnLine(sc.file.Stmts)
 	}
-	letsCalled(sc)
+	if mayHold(prog.Source, "let") {
+		letsCalled(sc)
+	}
 	sc.file.Stmts = l.list(sc.file.Stmts, nil, false)
 	p.habits.learn(prog.File)
 	p.reword(sc)
 	return sc
+}
+
+// mayHold is false where none of the words stands in a text, in one piece or with a line
+// that goes on in between.
+func mayHold(source []byte, words ...string) bool {
+	return bytes.Contains(source, []byte("\\\n")) || slices.ContainsFunc(words, func(w string) bool { return bytes.Contains(source, []byte(w)) })
 }
 
 // survey finds in the text, which is not changed, what has to be known of all of it,
@@ -116,7 +127,7 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 func (l *lifter) survey(file *syntax.File) content {
 	l.contents = make(contents, len(l.copies))
 	var path contentsPath
-	syntax.Walk(file, func(n syntax.Node) bool {
+	tree.Walk(file, func(n syntax.Node) bool {
 		if n == nil {
 			path.leave(l)
 			return true
@@ -209,7 +220,7 @@ func (l *lifter) holds(stmts []*syntax.Stmt, kind content, is func(syntax.Node) 
 // holds reports whether there is such a node in statements.
 func holds(stmts []*syntax.Stmt, is func(syntax.Node) bool) (found bool) {
 	for _, s := range stmts {
-		syntax.Walk(s, func(n syntax.Node) bool {
+		tree.Walk(s, func(n syntax.Node) bool {
 			found = found || n != nil && is(n)
 			return !found
 		})
@@ -505,7 +516,7 @@ func final(stmts []*syntax.Stmt) *syntax.Stmt {
 
 // words rewrites the substitutions in a node that is no list of statements.
 func (l *lifter) words(node syntax.Node) {
-	syntax.Walk(node, func(n syntax.Node) bool {
+	tree.Walk(node, func(n syntax.Node) bool {
 		l.special(n)
 		switch n := n.(type) {
 		case *syntax.CmdSubst:

@@ -5,6 +5,8 @@ import (
 
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
 )
 
 // job makes a command in the background a mark that starts it. text is what the user
@@ -88,7 +90,7 @@ func (l *lifter) jobText(s *syntax.Stmt) string {
 
 // latest makes every "$!" in a tree that of our own jobs.
 func (l *lifter) latest(file *syntax.File, name string) {
-	syntax.Walk(file, func(n syntax.Node) bool {
+	tree.Walk(file, func(n syntax.Node) bool {
 		if p, ok := n.(*syntax.ParamExp); ok && p.Param != nil && p.Param.Value == "!" {
 			p.Param.Value, p.Short = name, false
 			l.script.changed = true

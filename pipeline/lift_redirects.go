@@ -6,6 +6,8 @@ import (
 
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
 )
 
 // needsDescriptors reports whether a program has to do its redirections here: one of
@@ -142,7 +144,7 @@ func (p *plan) redirected(sc *script, source []byte, shift uint, needsShell func
 		return
 	}
 	rd := &redirector{script: sc, source: source, shift: shift, plan: p, needsShell: needsShell, skipped: make(map[*syntax.Stmt]bool), words: make(map[syntax.Node]bool)}
-	syntax.Walk(sc.file, func(n syntax.Node) bool {
+	tree.Walk(sc.file, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.CmdSubst:
 			if isFileSubst(n) {
@@ -236,7 +238,7 @@ func (rd *redirector) wordsOf(s *syntax.Stmt) {
 func inWords(cmd syntax.Command) (found []syntax.Node) {
 	switch cmd.(type) {
 	case *syntax.CallExpr, *syntax.DeclClause:
-		syntax.Walk(cmd, func(n syntax.Node) bool {
+		tree.Walk(cmd, func(n syntax.Node) bool {
 			switch n.(type) {
 			case *syntax.CmdSubst, *syntax.ProcSubst:
 				found = append(found, n)

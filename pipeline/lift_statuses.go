@@ -1,6 +1,10 @@
 package pipeline
 
-import "mvdan.cc/sh/v3/syntax"
+import (
+	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
+)
 
 // What a markStatuses says of the command before it.
 const (
@@ -58,7 +62,7 @@ func names(node syntax.Node) bool { return namesVariable(node, "PIPESTATUS") }
 // namesVariable reports whether a variable is expanded anywhere in a node.
 func namesVariable(node syntax.Node, name string) bool {
 	found := false
-	syntax.Walk(node, func(n syntax.Node) bool {
+	tree.Walk(node, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.ParamExp:
 			found = found || n.Param != nil && n.Param.Value == name

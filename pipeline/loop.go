@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
 )
 
 // looped gives the "while" and "until" loops of a tree the status that POSIX has
@@ -17,7 +19,7 @@ import (
 // tenth of marks.
 func looped(sc *script, plain bool) {
 	var loops []*syntax.Stmt
-	syntax.Walk(sc.file, func(n syntax.Node) bool {
+	tree.Walk(sc.file, func(n syntax.Node) bool {
 		if s, ok := n.(*syntax.Stmt); ok {
 			switch cmd := s.Cmd.(type) {
 			case *syntax.WhileClause:

@@ -5,6 +5,8 @@ import (
 
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
 )
 
 // A place says who looks at the status of a statement, as far as the text tells.
@@ -39,7 +41,7 @@ func newSurveyor(file *syntax.File) *surveyor {
 		calls:   make(map[string][]*syntax.Stmt),
 	}
 	var path []syntax.Node
-	syntax.Walk(file, func(n syntax.Node) bool {
+	tree.Walk(file, func(n syntax.Node) bool {
 		if n == nil {
 			path = path[:len(path)-1]
 			return true

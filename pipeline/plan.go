@@ -11,6 +11,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"rpipe/parser"
+	"rpipe/parser/tree"
 )
 
 // A plan is a program prepared for the interpreter: its own script, and the texts
@@ -167,10 +168,11 @@ func (p *plannedShell) in(s situation) *syntax.File {
 // sure only where it is a redirection, or the argument of a program.
 func (p *plan) background(file *syntax.File) {
 	functions, unknown := make(map[string]bool), false
-	syntax.Walk(file, func(n syntax.Node) bool {
+	tree.Walk(file, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.Stmt:
 			p.jobs = p.jobs || n.Background || n.Disown || n.Coprocess
+			p.persists = p.persists || len(n.Redirs) > 0 && isExec(n.Cmd) || slices.ContainsFunc(n.Redirs, namesDescriptor)
 		case *syntax.ProcSubst:
 			p.jobs = true
 		case *syntax.CallExpr:
@@ -184,17 +186,10 @@ func (p *plan) background(file *syntax.File) {
 				functions[n.Name.Value] = true
 			}
 		}
-		return true
-	})
-	p.persists = unknown
-	syntax.Walk(file, func(n syntax.Node) bool {
 		p.descriptors = p.descriptors || n != nil && needsDescriptors(n)
-		if s, ok := n.(*syntax.Stmt); ok {
-			p.persists = p.persists || len(s.Redirs) > 0 && isExec(s.Cmd) || slices.ContainsFunc(s.Redirs, namesDescriptor)
-		}
 		return true
 	})
-	p.unknown = unknown
+	p.unknown, p.persists = unknown, p.persists || unknown
 	p.jobs, p.statuses, p.errexit = p.jobs || unknown, p.statuses || unknown, p.errexit || unknown
 	p.aliases, p.disables = p.aliases || unknown, p.disables || unknown
 	opened := make(map[*syntax.ProcSubst]bool)
@@ -211,7 +206,7 @@ func (p *plan) background(file *syntax.File) {
 	if !p.linger {
 		return
 	}
-	syntax.Walk(file, func(n syntax.Node) bool {
+	tree.Walk(file, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.Redirect:
 			open(n.Word)
@@ -229,17 +224,18 @@ func (p *plan) background(file *syntax.File) {
 	})
 }
 
-// conditions finds out what traps and signals there may be.
+// conditions finds out what traps and signals there may be, behind background.
 func (p *plan) conditions(prog *parser.Program) {
 	in := func(word string) bool { return bytes.Contains(prog.Source, []byte(word)) }
 	p.traps, p.errs, p.debugs = in("trap"), in(trapERR), in("trap") && in(trapDEBUG)
 	p.signals = p.traps || in("kill") || in("PPID")
-	syntax.Walk(prog.File, func(n syntax.Node) bool {
-		switch n := n.(type) {
-		case *syntax.FuncDecl:
-			p.leaving = p.leaving || n.Body != nil && holds([]*syntax.Stmt{n.Body}, outlasts)
-		case *syntax.CallExpr:
-			p.leaving = p.leaving || len(n.Args) > 0 && runsText(n.Args[0].Lit())
+	p.leaving = p.unknown
+	if !p.traps && !p.jobs {
+		return
+	}
+	tree.Walk(prog.File, func(n syntax.Node) bool {
+		if f, ok := n.(*syntax.FuncDecl); ok {
+			p.leaving = p.leaving || f.Body != nil && holds([]*syntax.Stmt{f.Body}, outlasts)
 		}
 		return !p.leaving
 	})

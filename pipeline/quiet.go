@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
 )
 
 // quieted keeps "set -e" from acting on the status of a compound command where it did not
@@ -164,7 +166,7 @@ func (q *quieter) stmt(s *syntax.Stmt) {
 }
 
 func (q *quieter) words(node syntax.Node) {
-	syntax.Walk(node, func(n syntax.Node) bool {
+	tree.Walk(node, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.CmdSubst:
 			n.Stmts = q.list(n.Stmts)

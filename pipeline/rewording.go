@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
 )
 
 // A reworder rewrites the words of a lifted script that the interpreter would not expand
@@ -36,7 +38,7 @@ func (h *habits) learn(file *syntax.File) {
 		h.fixed = map[string]bool{"UID": true, "EUID": true, "PPID": true, "BASHOPTS": true, "SHELLOPTS": true, "BASH_VERSINFO": true}
 		h.assigned = map[string]bool{"RANDOM": true, "SECONDS": true, "LINENO": true, "OPTIND": true, "COLUMNS": true, "LINES": true}
 	}
-	syntax.Walk(file, func(n syntax.Node) bool {
+	tree.Walk(file, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.Assign:
 			h.assign(n)
@@ -379,7 +381,7 @@ func (rw *reworder) match(w **syntax.Word, patterns []**syntax.Word) {
 }
 
 func holdsNode(node syntax.Node, is func(syntax.Node) bool) (found bool) {
-	syntax.Walk(node, func(n syntax.Node) bool {
+	tree.Walk(node, func(n syntax.Node) bool {
 		found = found || n != nil && is(n)
 		return !found
 	})
@@ -537,7 +539,7 @@ func (rw *reworder) document(w *syntax.Word) {
 
 // nested rewrites what runs in substitutions of a node.
 func (rw *reworder) nested(node syntax.Node) {
-	syntax.Walk(node, func(n syntax.Node) bool {
+	tree.Walk(node, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.CmdSubst:
 			rw.stmts(n.Stmts)

@@ -10,6 +10,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"rpipe/parser"
+	"rpipe/parser/tree"
 )
 
 const (
@@ -151,7 +152,7 @@ func (p *plan) rewrite(t *text) {
 func print(file *syntax.File) (string, bool) {
 	var b strings.Builder
 	line, column := uint(1), uint(1)
-	syntax.Walk(file, func(n syntax.Node) bool {
+	tree.Walk(file, func(n syntax.Node) bool {
 		if s, ok := n.(*syntax.Stmt); ok {
 			s.Semicolon = syntax.Pos{} // it may be lines behind what stands there now
 		}

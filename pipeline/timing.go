@@ -10,6 +10,8 @@ import (
 
 	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
 )
 
 // What a markTime says.
@@ -25,7 +27,7 @@ const (
 // in between the data.
 func timed(sc *script) {
 	number := 0
-	syntax.Walk(sc.file, func(n syntax.Node) bool {
+	tree.Walk(sc.file, func(n syntax.Node) bool {
 		s, ok := n.(*syntax.Stmt)
 		if !ok {
 			return true

@@ -10,6 +10,8 @@ import (
 	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
+
+	"rpipe/parser/tree"
 )
 
 // A tracer prints what "set -x" shows. The interpreter's own is never on.
@@ -64,7 +66,7 @@ func (x *execution) tracePrefix(hc interp.HandlerContext, r *interp.Runner) stri
 		prefix = strings.NewReplacer("${LINENO}", number, "$LINENO", number).Replace(prefix)
 		if w, err := syntax.NewParser().Document(strings.NewReader(prefix)); err == nil {
 			substitutes := false
-			syntax.Walk(w, func(n syntax.Node) bool {
+			tree.Walk(w, func(n syntax.Node) bool {
 				_, is := n.(*syntax.CmdSubst)
 				substitutes = substitutes || is
 				return true
