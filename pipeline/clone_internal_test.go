@@ -34,7 +34,6 @@ declare -a x=1 y
 local z
 let x=1+2 y++
 time -p a
-coproc n { a; }
 cat <(a) >(b) $(c) ` + "`d`" + `
 `
 
