@@ -89,18 +89,19 @@ func (o *oracle) isScript(script string) bool {
 	return exec.Command(o.bash, "-n", "-c", script).Run() == nil
 }
 
-// shrunk returns the script without the lines that it differs without.
+// shrunk returns the script without the lines that it differs without. The preamble stays,
+// so that it does not become one that differs in another way.
 func (o *oracle) shrunk(t *testing.T, script string, choose func(int) bool) string {
-	lines := strings.SplitAfter(script, "\n")
+	lines := strings.SplitAfter(strings.TrimPrefix(script, preamble), "\n")
 	for size := len(lines) / 2; size > 0; size /= 2 {
 		for i := 0; i+size <= len(lines); {
 			less := append(append([]string{}, lines[:i]...), lines[i+size:]...)
-			if small := strings.Join(less, ""); o.isScript(small) && o.differs(t, small, choose) {
+			if small := preamble + strings.Join(less, ""); o.isScript(small) && o.differs(t, small, choose) {
 				lines = less
 			} else {
 				i++
 			}
 		}
 	}
-	return strings.Join(lines, "")
+	return preamble + strings.Join(lines, "")
 }

@@ -22,6 +22,7 @@ type cloner struct {
 	stmts map[*syntax.Stmt]*syntax.Stmt
 	shift uint // of offsets
 	lines uint // added to lines
+	split bool // a declaration was given other operands
 }
 
 // file returns a copy of f that shares nothing with it that can be changed. It has about
@@ -116,7 +117,7 @@ func (c *cloner) command(cmd syntax.Command) syntax.Command {
 	case *syntax.TestClause:
 		return &syntax.TestClause{Left: c.pos(cmd.Left), Right: c.pos(cmd.Right), X: c.test(cmd.X)}
 	case *syntax.DeclClause:
-		return &syntax.DeclClause{Variant: c.lit(cmd.Variant), Args: c.assigns(cmd.Args)}
+		return &syntax.DeclClause{Variant: c.lit(cmd.Variant), Args: c.declared(cmd.Args)}
 	case *syntax.LetClause:
 		n := &syntax.LetClause{Let: c.pos(cmd.Let), Exprs: slices.Clone(cmd.Exprs)}
 		for i, x := range n.Exprs {

@@ -116,7 +116,7 @@ func TestACopyOfATreeIsItsEqualAndSharesNothing(t *testing.T) {
 	})
 	for _, name := range []string{
 		"ArithmCmd", "ArithmExp", "ArrayElem", "ArrayExpr", "Assign", "BinaryArithm", "BinaryCmd", "BinaryTest", "Block",
-		"CStyleLoop", "CallExpr", "CaseClause", "CaseItem", "CmdSubst", "CoprocClause", "DblQuoted", "DeclClause", "ExtGlob",
+		"CStyleLoop", "CallExpr", "CaseClause", "CaseItem", "CmdSubst", "DblQuoted", "DeclClause", "ExtGlob",
 		"File", "ForClause", "FuncDecl", "IfClause", "LetClause", "Lit", "ParamExp", "ParenArithm", "ParenTest", "ProcSubst",
 		"Redirect", "SglQuoted", "Stmt", "Subshell", "TestClause", "TimeClause", "UnaryArithm", "UnaryTest", "WhileClause",
 		"Word", "WordIter",

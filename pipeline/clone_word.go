@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/syntax"
 )
 
@@ -125,6 +126,39 @@ func (c *cloner) arithm(x syntax.ArithmExpr) syntax.ArithmExpr {
 		return &syntax.ParenArithm{Lparen: c.pos(x.Lparen), Rparen: c.pos(x.Rparen), X: c.arithm(x.X)}
 	}
 	panic(fmt.Sprintf("pipeline: no bash arithmetic is a %T", x))
+}
+
+// declared copies the operands of a declaration. The expansion of braces makes several of
+// one, as of the words of a command; not where a substitution would be there twice.
+func (c *cloner) declared(from []*syntax.Assign) []*syntax.Assign {
+	if !slices.ContainsFunc(from, hasAlternatives) {
+		return c.assigns(from)
+	}
+	var to []*syntax.Assign
+	for _, a := range from {
+		if !hasAlternatives(a) {
+			to = append(to, c.assigns([]*syntax.Assign{a})...)
+			continue
+		}
+		split := *a.Value
+		syntax.SplitBraces(&split)
+		for value, err := range expand.BracesSeq(nil, &split) {
+			if err != nil { // too many
+				return c.assigns(from)
+			}
+			one := *a
+			one.Value = value
+			to = append(to, c.assigns([]*syntax.Assign{&one})...)
+		}
+	}
+	c.split = true
+	return to
+}
+
+// hasAlternatives reports whether an operand of a declaration becomes several by the
+// expansion of braces.
+func hasAlternatives(a *syntax.Assign) bool {
+	return a.Name != nil && a.Value != nil && hasBraces(a.Value) && !holdsNode(a.Value, isSubstitution)
 }
 
 func (c *cloner) assigns(from []*syntax.Assign) []*syntax.Assign {

@@ -476,6 +476,9 @@ func (x *execution) open(ctx context.Context, path string, flag int, _ os.FileMo
 	}
 	// The interpreter's permissions are stricter than POSIX has them.
 	f, err := x.openPath(ctx, hc, path, flag, newFileMode)
+	if err != nil && file == nil {
+		return nil, redirectionError(hc, 0, err)
+	}
 	if err != nil || file == nil {
 		return f, err
 	}

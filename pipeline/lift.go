@@ -33,6 +33,7 @@ type lifter struct {
 
 	defines  bool // definitions of functions become marks as well
 	statuses bool // PIPESTATUS may stand in the text
+	settles  bool // and is read where it is not known what has run before it
 	errexit  bool // "set -e" may be on
 	traps    bool // traps may be set
 	errs     bool // that for ERR too
@@ -53,7 +54,7 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 		stages: make(map[syntax.Pos]*plannedStage, len(prog.Pipelines)),
 		alone:  make(map[syntax.Pos]bool),
 	}
-	sc.file.Name = name
+	sc.file.Name, sc.changed = name, c.split
 	sc.source = prog.Source
 	sc.uses = featuresOf(string(prog.Source), prog.File, id == 0 && p.unknown)
 	l := &lifter{
@@ -110,6 +111,7 @@ func (p *plan) newScript(id int, prog *parser.Program, name string, shift uint) 
 	if mayHold(prog.Source, "let") {
 		letsCalled(sc)
 	}
+	l.settles = l.statuses && l.readsUnsettled(sc.file)
 	sc.file.Stmts = l.list(sc.file.Stmts, nil, false)
 	p.habits.learn(prog.File)
 	p.reword(sc)
@@ -297,7 +299,7 @@ func (l *lifter) list(stmts []*syntax.Stmt, before *syntax.Stmt, ignored bool) [
 	var rewritten []*syntax.Stmt
 	for _, s := range stmts {
 		rewritten = append(rewritten, l.debugTraps(s)...)
-		if l.statuses && readsStatuses(s) {
+		if l.statuses && readsStatuses(s) || l.settles && l.forks(s) {
 			rewritten = append(rewritten, l.freshStatuses(s.Position, before))
 		}
 		if (l.uses.traces || l.main.traces) && redirectsStderr(s) {
@@ -314,8 +316,12 @@ func (l *lifter) list(stmts []*syntax.Stmt, before *syntax.Stmt, ignored bool) [
 			rewritten = append(rewritten, quietly(mark(s.Position, markCalled)))
 		}
 		takesTime := l.traps && takesTime(s)
+		settles := l.settles && l.leavesStatuses(s)
 		l.stmt(s, ignored)
 		rewritten = append(rewritten, s)
+		if settles {
+			rewritten = append(rewritten, quietly(mark(s.Position, markStatuses, stale)))
+		}
 		if takesTime {
 			rewritten = append(rewritten, l.pendingTraps(s.Position))
 		}
@@ -437,7 +443,7 @@ func (l *lifter) stmt(s *syntax.Stmt, ignored bool) {
 
 // element rewrites a statement that stands in no list, behind before.
 func (l *lifter) element(s, before *syntax.Stmt, ignored bool) *syntax.Stmt {
-	if l.statuses && readsStatuses(s) && !s.Negated || l.debugTraps(s) != nil {
+	if l.statuses && readsStatuses(s) && !s.Negated || l.settles && l.leavesStatuses(s) || l.debugTraps(s) != nil {
 		return &syntax.Stmt{Position: s.Position, Cmd: &syntax.Block{Lbrace: s.Position, Rbrace: s.Position, Stmts: l.list([]*syntax.Stmt{s}, before, ignored)}}
 	}
 	l.stmt(s, ignored)

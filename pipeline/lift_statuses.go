@@ -32,6 +32,77 @@ func (l *lifter) freshStatuses(pos syntax.Pos, before *syntax.Stmt) *syntax.Stmt
 	return quietly(mark(pos, markStatuses, state))
 }
 
+// readsUnsettled reports whether PIPESTATUS is read in a file elsewhere than directly
+// behind a pipeline or the call of a command.
+func (l *lifter) readsUnsettled(file *syntax.File) bool {
+	settled := make(map[*syntax.Stmt]bool)
+	list := func(stmts []*syntax.Stmt) {
+		for i := 1; i < len(stmts); i++ {
+			before := stmts[i-1]
+			call, is := before.Cmd.(*syntax.CallExpr)
+			settled[stmts[i]] = !before.Background && !before.Negated && (l.owned[before] != nil || is && len(call.Args) > 0)
+		}
+	}
+	list(file.Stmts)
+	found := false
+	syntax.Walk(file, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.Block:
+			list(n.Stmts)
+		case *syntax.Subshell:
+			list(n.Stmts)
+		case *syntax.CmdSubst:
+			list(n.Stmts)
+		case *syntax.ProcSubst:
+			list(n.Stmts)
+		case *syntax.IfClause:
+			list(n.Cond)
+			list(n.Then)
+		case *syntax.WhileClause:
+			list(n.Cond)
+			list(n.Do)
+		case *syntax.ForClause:
+			list(n.Do)
+		case *syntax.CaseItem:
+			list(n.Stmts)
+		case *syntax.Stmt:
+			found = found || !settled[n] && readsStatuses(n)
+		}
+		return !found
+	})
+	return found
+}
+
+// leavesStatuses reports whether a statement is one after which PIPESTATUS is its status,
+// and that the call handler does not see, or sees only in a shell of its own.
+func (l *lifter) leavesStatuses(s *syntax.Stmt) bool {
+	if s.Background || l.owned[s] != nil {
+		return false
+	}
+	switch cmd := s.Cmd.(type) {
+	case *syntax.CallExpr:
+		return len(cmd.Args) == 0
+	case nil, *syntax.DeclClause, *syntax.TestClause, *syntax.ArithmCmd, *syntax.LetClause, *syntax.Subshell:
+		return !s.Negated
+	}
+	return false
+}
+
+// forks reports whether a statement has shells of its own, which have PIPESTATUS from the
+// one that it runs in.
+func (l *lifter) forks(s *syntax.Stmt) bool {
+	if l.owned[s] != nil || s.Background {
+		return true
+	}
+	switch cmd := s.Cmd.(type) {
+	case *syntax.Subshell:
+		return true
+	case *syntax.CallExpr, *syntax.DeclClause, *syntax.TestClause, *syntax.ArithmCmd, *syntax.LetClause:
+		return l.may(s, hasSubst) && holdsNode(cmd, isSubstitution)
+	}
+	return false
+}
+
 // readsStatuses reports whether a statement reads PIPESTATUS before anything in it
 // has run.
 func readsStatuses(s *syntax.Stmt) bool {

@@ -115,15 +115,20 @@ func (r *redirecting) scope() *descriptors {
 
 // failed returns the error of a redirection as the interpreter reports it, on the stderr
 // of the shell.
-func (r *redirecting) failed(err error) error {
-	if path, ok := err.(*os.PathError); ok {
-		place := "rpipe:"
-		if r.line > 0 {
-			place = fmt.Sprintf("rpipe: line %d:", r.line)
-		}
-		return &os.PathError{Op: place, Path: printable(strings.TrimPrefix(path.Path, r.hc.Dir+"/")), Err: errors.New(reason(path))}
+func (r *redirecting) failed(err error) error { return redirectionError(r.hc, r.line, err) }
+
+// redirectionError returns an error in the form of rpipe's messages, with the line where
+// it is not 0, if it is an *os.PathError. Others, and nil, stay as they are.
+func redirectionError(hc interp.HandlerContext, line int, err error) error {
+	path, ok := err.(*os.PathError)
+	if !ok {
+		return err
 	}
-	return err
+	place := "rpipe:"
+	if line > 0 {
+		place = fmt.Sprintf("rpipe: line %d:", line)
+	}
+	return &os.PathError{Op: place, Path: printable(strings.TrimPrefix(path.Path, hc.Dir+"/")), Err: errors.New(reason(path))}
 }
 
 var (
