@@ -33,7 +33,7 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 	if x.plan.statuses && !runsText(args[0]) && !isFunction(hc, args[0]) {
 		x.statuses.called(runnerOf(hc))
 	}
-	x.note(hc, args)
+	x.note(sh, hc, args)
 	if x.tracer.on.Load() {
 		x.trace(hc, tracedWords(args))
 	}
@@ -89,7 +89,7 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 }
 
 // note keeps what a script can read of the command that is about to run.
-func (x *execution) note(hc interp.HandlerContext, args []string) {
+func (x *execution) note(sh *shell, hc interp.HandlerContext, args []string) {
 	uses := &x.plan.main.uses
 	if !uses.lastWord && !uses.stack && !uses.commands {
 		return
@@ -102,7 +102,7 @@ func (x *execution) note(hc interp.HandlerContext, args []string) {
 	if uses.stack && r.Funcs[args[0]] != nil {
 		_ = env.Set(hiddenCalled, stringValue(strconv.Itoa(int(hc.Pos.Line()))))
 	}
-	if uses.commands && !handlesTrap(r) {
+	if uses.commands && !handlesTrap(r) && len(x.stateOf(sh, hc).running) == 0 {
 		if s := x.plan.stage(hc.Pos); s != nil {
 			_ = env.Set("BASH_COMMAND", stringValue(x.plan.command(s, hc.Pos)))
 		}
@@ -251,7 +251,7 @@ func (x *execution) mark(ctx context.Context, sh *shell, hc interp.HandlerContex
 			_ = variablesOf(runnerOf(hc)).Set(hiddenKept, expand.Variable{Set: true, Local: true, Kind: expand.String})
 		}
 	case markCommand:
-		if !handlesTrap(runnerOf(hc)) {
+		if !handlesTrap(runnerOf(hc)) && len(x.stateOf(sh, hc).running) == 0 {
 			_ = variablesOf(runnerOf(hc)).Set("BASH_COMMAND", stringValue(args[1]))
 		}
 	case markBuiltin:
@@ -361,6 +361,7 @@ func (x *execution) runHeld(ctx context.Context, sh *shell, hc interp.HandlerCon
 	}
 	defer own.closeDescriptors()
 	err = x.runShell(ctx, own, planned.in(now))
+	own.closeDescriptors()
 	collect(ctx)
 	sh.takeOver(own)
 	return err

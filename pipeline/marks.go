@@ -136,9 +136,13 @@ func asFunction(stmts []*syntax.Stmt) (function, call []*syntax.Stmt) {
 	return function, []*syntax.Stmt{withWord(mark(pos, markBody), all)}
 }
 
-// withWord adds a word to a mark.
+// withWord adds a word to a mark. It is quoted: whatever IFS is, the word is one, and what is
+// done with the unquoted expansions of a script is not done with it.
 func withWord(m *syntax.Stmt, part syntax.WordPart) *syntax.Stmt {
 	call := m.Cmd.(*syntax.CallExpr)
+	if _, is := part.(*syntax.DblQuoted); !is {
+		part = &syntax.DblQuoted{Left: part.Pos(), Right: part.Pos(), Parts: []syntax.WordPart{part}}
+	}
 	call.Args = append(call.Args, &syntax.Word{Parts: []syntax.WordPart{part}})
 	return m
 }

@@ -76,6 +76,10 @@ func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 	})
 	cause := context.Cause(scriptCtx)
 	runsStill := err == errGivenUp
+	if !runsStill {
+		// The commands of >( ) that it has "exec" write to them wait for that.
+		sh.closeDescriptors()
+	}
 	awaitJobs := func() error {
 		if !runsStill {
 			x.awaitAllJobs(sh)
