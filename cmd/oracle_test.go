@@ -38,6 +38,7 @@ func (o outcome) String() string {
 type oracle struct {
 	site *site
 	bash string
+	bin  string // the folder of an rpipe without race detector: it is started thousands of times
 }
 
 // newOracle makes an oracle with its hosts.
@@ -50,7 +51,12 @@ func newOracle(t *testing.T) *oracle {
 		}
 		t.Skip("needs bash")
 	}
-	o := &oracle{site: newSite(t), bash: bash}
+	o := &oracle{site: newSite(t), bash: bash, bin: t.TempDir()}
+	quick := exec.Command("go", "build", "-o", o.bin, "./rpipe")
+	quick.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := quick.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", quick, err, out)
+	}
 	var config strings.Builder
 	for name := range remotePrograms {
 		fmt.Fprintf(&config, "[programs.%s]\nrun = [%q]\nargs = \"any\"\n", name, name)
@@ -77,7 +83,7 @@ func (o *oracle) byBash(t *testing.T, script string) outcome {
 func (o *oracle) byRpipe(t *testing.T, script string) (outcome, string) {
 	t.Helper()
 	home := []string{"XDG_CONFIG_HOME=" + filepath.Dir(o.site.home())}
-	return o.run(t, home, filepath.Join(bin, "rpipe"), "-c", script, "test")
+	return o.run(t, home, filepath.Join(o.bin, "rpipe"), "-c", script, "test")
 }
 
 // run runs a command in a new folder, with a small environment that is always the
