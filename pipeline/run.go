@@ -98,10 +98,10 @@ func Run(ctx context.Context, prog *parser.Program, opts Options) error {
 	x.commands.close()
 	end(errScriptEnded)
 	_ = late.await(func() error {
+		x.commands.wait() // none begins a wait of the reaper's any more
 		if cause != nil {
 			x.remnant.reaper.Wait()
 		}
-		x.commands.wait()
 		if waitsStill {
 			return nil
 		}
