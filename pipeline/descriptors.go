@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"mvdan.cc/sh/v3/interp"
@@ -50,9 +51,12 @@ type descriptor struct {
 // A frame is what descriptors belong to: a shell, a command with redirections for as
 // long as it runs, or a command in the background.
 type frame struct {
-	of     *ownership
-	outer  *frame // that of the command around this one in the same shell; nil for a shell
-	simple bool   // a command that may be a program: it alone uses what is owned
+	of    *ownership
+	outer *frame // that of the command around this one in the same shell; nil for a shell
+
+	// simple says that it is of a command that may be a program: that alone uses what is
+	// owned. A command in <( ) may look at it before it has a frame of its own.
+	simple atomic.Bool
 
 	// Of a command: what it began with, and will be restored.
 	runner *interp.Runner
@@ -402,7 +406,7 @@ func (sh *shell) holds(of *ownership, stderr io.Writer, simple bool) io.Writer {
 		for _, d := range t.all() {
 			t.frame.take(d)
 		}
-		t.frame.simple = simple
+		t.frame.simple.Store(simple)
 	}
 	return w
 }
@@ -422,15 +426,15 @@ func (t *descriptors) started() {
 	if t == nil {
 		return
 	}
-	for f := t.frame; f != nil && f.simple; f = f.outer {
+	for f := t.frame; f != nil && f.simple.Load(); f = f.outer {
 		f.release()
 	}
 }
 
 // isNoProgram says that the command which is about to run is no program.
 func (t *descriptors) isNoProgram() {
-	for f := t.frame; f != nil && f.simple; f = f.outer {
-		f.simple = false
+	for f := t.frame; f != nil && f.simple.Load(); f = f.outer {
+		f.simple.Store(false)
 	}
 }
 

@@ -59,7 +59,7 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 		return append([]string{markProgram}, args...), nil
 	}
 	switch args[0] {
-	case "help", "alias", "shopt", "set":
+	case "help", "alias":
 		// The interpreter ignores the errors of its writes.
 		if f := fileOf(hc, 1); f != nil && readerGone(ctx, f) {
 			return exitWith(statusPipe), nil
@@ -70,9 +70,6 @@ func (x *execution) call(ctx context.Context, args []string) ([]string, error) {
 		}
 	case "eval", "source", ".":
 		if !isFunction(hc, args[0]) {
-			if len(args) > 1 && (args[0] == "command" || args[0] == "builtin") && builtinOf(args[1]) != nil {
-				return append([]string{markBuiltin}, args[1:]...), nil
-			}
 			return x.withText(args), nil
 		}
 	}

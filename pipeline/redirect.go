@@ -59,7 +59,8 @@ func (x *execution) redirect(ctx context.Context, hc interp.HandlerContext, what
 			outer.changes = outer.changes[:min(undo, len(outer.changes))]
 		}
 	case r.is(flagFirst):
-		r.f = &frame{of: &x.ownership, outer: outer, runner: runner, before: before, simple: r.is(flagSimple)}
+		r.f = &frame{of: &x.ownership, outer: outer, runner: runner, before: before}
+		r.f.simple.Store(r.is(flagSimple))
 		r.t.frame, r.t.closer, r.t.before = r.f, r.f.end, &before
 	}
 	if err := r.do(); err != nil {
